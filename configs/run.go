@@ -1,0 +1,74 @@
+package configs
+
+// Run is everything that decides what a fine-tuning run does. Its file is TOML; keys are dotted on the
+// command line, as --set train.lr=1e-4.
+type Run struct {
+	Benchmark string `toml:"benchmark" doc:"data set: a name from samtune data list"`
+	Target    string `toml:"target" doc:"which of the benchmark's structures; empty: its first"`
+	Model     string `toml:"model" doc:"model: a name from samtune weights list"`
+	Weights   string `toml:"weights" doc:"weights file; empty: the model's released weights in the cache"`
+	Shots     int    `toml:"shots" doc:"annotated images that training may use"`
+	Seed      int64  `toml:"seed" doc:"seed of the draw of shots and of the training"`
+	Decoder   string `toml:"decoder" doc:"decoder that is trained: plain is SAM's mask decoder"`
+
+	Train Train `toml:"train"`
+	Views Views `toml:"views"`
+	Eval  Eval  `toml:"eval"`
+	Cache Cache `toml:"cache"`
+}
+
+// Train are the settings of the optimisation.
+type Train struct {
+	Device          string  `toml:"device" doc:"auto, cpu, cuda or cuda:N"`
+	Threads         int     `toml:"threads" doc:"CPU threads of an operation; 0: one on each core"`
+	Steps           int     `toml:"steps" doc:"optimiser steps"`
+	Batch           int     `toml:"batch" doc:"views in a step"`
+	LR              float64 `toml:"lr" doc:"highest learning rate of AdamW"`
+	WeightDecay     float64 `toml:"weight_decay" doc:"decoupled weight decay"`
+	Warmup          int     `toml:"warmup" doc:"steps over which the learning rate rises; then half a cosine"`
+	Clip            float64 `toml:"clip" doc:"largest norm of the gradient; 0: no clipping"`
+	Flips           bool    `toml:"flips" doc:"mirror features and labels at random"`
+	ValidateEvery   int     `toml:"validate_every" doc:"steps between validations on the held-out shots"`
+	CheckpointEvery int     `toml:"checkpoint_every" doc:"steps between checkpoints"`
+	Keep            int     `toml:"keep" doc:"checkpoints kept beside the best"`
+}
+
+// Views say which regions of a picture the network looks at.
+type Views struct {
+	Grid     int     `toml:"grid" doc:"1: the whole picture; n: n x n overlapping tiles"`
+	Tile     int     `toml:"tile" doc:"side of a tile in the picture's pixels"`
+	Feather  int     `toml:"feather" doc:"pixels from a tile's edge over which its weight rises where tiles overlap"`
+	MinValid float64 `toml:"min_valid" doc:"tiles with a smaller share of valid pixels are not trained on"`
+}
+
+// Eval are the settings of the comparison.
+type Eval struct {
+	Prompts      []string `toml:"prompts" doc:"zero-shot prompts: none, box, point, oracle_point, oracle_box"`
+	Before       string   `toml:"before" doc:"the zero-shot prompt that fine-tuning is compared with"`
+	OraclePoints int      `toml:"oracle_points" doc:"points of the oracle_point prompt"`
+	Threshold    float64  `toml:"threshold" doc:"probability above which a pixel is inside, after fine-tuning"`
+	NSDTolerance float64  `toml:"nsd_tolerance" doc:"tolerance of NSD in the data's unit; 0: the benchmark's"`
+}
+
+// Cache says where the encoder's features are kept.
+type Cache struct {
+	Dir   string `toml:"dir" doc:"folder of the feature cache; empty: samtune/features in the user's cache folder"`
+	DType string `toml:"dtype" doc:"element type of cached features: float16 or float32"`
+	Batch int    `toml:"batch" doc:"views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU"`
+}
+
+// Default returns the settings that hold where nothing else is said.
+func Default() *Run {
+	return &Run{
+		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain",
+		Train: Train{
+			Device: "auto", Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
+			ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
+		},
+		Views: Views{Grid: 1, Tile: 216, Feather: 24, MinValid: 0.15},
+		Eval: Eval{
+			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, Threshold: 0.5,
+		},
+		Cache: Cache{DType: "float16"},
+	}
+}

@@ -1,0 +1,193 @@
+package tensor
+
+import (
+	"fmt"
+	"unsafe"
+
+	lib "github.com/sugarme/gotch/libtch"
+)
+
+// DType is the type of a tensor's elements, with libtorch's numbers.
+type DType int32
+
+// The element types that samtune uses.
+const (
+	Uint8    DType = 0
+	Int64    DType = 4
+	Float16  DType = 5
+	Float32  DType = 6
+	Float64  DType = 7
+	BFloat16 DType = 15
+)
+
+// Size returns the bytes of one element.
+func (d DType) Size() int64 {
+	switch d {
+	case Uint8:
+		return 1
+	case Float16, BFloat16:
+		return 2
+	case Float32:
+		return 4
+	default:
+		return 8
+	}
+}
+
+func (d DType) String() string {
+	switch d {
+	case Uint8:
+		return "uint8"
+	case Int64:
+		return "int64"
+	case Float16:
+		return "float16"
+	case Float32:
+		return "float32"
+	case Float64:
+		return "float64"
+	case BFloat16:
+		return "bfloat16"
+	}
+	return fmt.Sprintf("dtype %d", int32(d))
+}
+
+// Numel returns the number of elements of a shape.
+func Numel(shape []int64) int64 {
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+func (s *Scope) dims(op string, shape []int64) {
+	if len(shape) == 0 {
+		s.Fail(fmt.Errorf("%s: shape [] is not supported, want one dimension or more", op))
+	}
+}
+
+// Zeros returns a tensor of zeros on the scope's device.
+func (s *Scope) Zeros(dtype DType, shape ...int64) *Tensor {
+	s.dims("zeros", shape)
+	return s.made("zeros", func(o *lib.Ctensor) {
+		lib.AtgZeros(o, shape, len(shape), int32(dtype), int32(s.dev.index))
+	})
+}
+
+// Full returns a float32 tensor with every element v.
+func (s *Scope) Full(v float64, shape ...int64) *Tensor {
+	s.dims("full", shape)
+	c := lib.AtsFloat(v)
+	defer lib.AtsFree(c)
+	return s.made("full", func(o *lib.Ctensor) {
+		lib.AtgFull(o, shape, len(shape), c, int32(Float32), int32(s.dev.index))
+	})
+}
+
+// FromFloat32 copies values in row-major order into a tensor of the given shape.
+func (s *Scope) FromFloat32(values []float32, shape ...int64) *Tensor {
+	return s.fromMemory("from float32", Float32, len(values), unsafe.Pointer(unsafe.SliceData(values)), shape)
+}
+
+// FromInt64 copies values in row-major order into a tensor of the given shape.
+func (s *Scope) FromInt64(values []int64, shape ...int64) *Tensor {
+	return s.fromMemory("from int64", Int64, len(values), unsafe.Pointer(unsafe.SliceData(values)), shape)
+}
+
+// FromUint8 copies values in row-major order into a tensor of the given shape.
+func (s *Scope) FromUint8(values []uint8, shape ...int64) *Tensor {
+	return s.fromMemory("from uint8", Uint8, len(values), unsafe.Pointer(unsafe.SliceData(values)), shape)
+}
+
+func (s *Scope) fromMemory(op string, dtype DType, n int, data unsafe.Pointer, shape []int64) *Tensor {
+	s.dims(op, shape)
+	if Numel(shape) != int64(n) {
+		s.Fail(fmt.Errorf("%s: %d values for shape %v", op, n, shape))
+	}
+	if n == 0 {
+		return s.Zeros(dtype, shape...)
+	}
+	t := s.own(op, lib.AtTensorOfData(data, shape, uint(len(shape)), uint(dtype.Size()), int(dtype)))
+	return s.ToDevice(t)
+}
+
+// Load returns a tensor of the given type and shape whose row-major little-endian bytes read writes
+// straight into libtorch's memory. Shape [] becomes [1].
+func (s *Scope) Load(dtype DType, shape []int64, read func(dst []byte) error) *Tensor {
+	if len(shape) == 0 {
+		shape = []int64{1}
+	}
+	t := s.made("load", func(o *lib.Ctensor) { lib.AtgZeros(o, shape, len(shape), int32(dtype), -1) })
+	if n := Numel(shape) * dtype.Size(); n > 0 {
+		if err := read(unsafe.Slice((*byte)(dataPointer(t)), n)); err != nil {
+			s.Fail(err)
+		}
+	}
+	return s.ToDevice(t)
+}
+
+// Bytes returns a copy of t's elements, row-major and little-endian.
+func (s *Scope) Bytes(t *Tensor) []byte {
+	out := make([]byte, Numel(t.Shape())*t.DType().Size())
+	if len(out) == 0 {
+		return out
+	}
+	inner := &Scope{dev: s.dev}
+	defer inner.close()
+	host := inner.Contiguous(inner.to(t, -1))
+	copy(out, unsafe.Slice((*byte)(dataPointer(host)), len(out)))
+	return out
+}
+
+// Float32s returns a copy of t's elements as float32, row-major.
+func (s *Scope) Float32s(t *Tensor) []float32 {
+	out := make([]float32, Numel(t.Shape()))
+	if len(out) == 0 {
+		return out
+	}
+	inner := &Scope{dev: s.dev}
+	defer inner.close()
+	host := inner.Contiguous(inner.ToDType(inner.to(t, -1), Float32))
+	copy(out, unsafe.Slice((*float32)(dataPointer(host)), len(out)))
+	return out
+}
+
+// Item returns the only element of t.
+func (s *Scope) Item(t *Tensor) float64 {
+	if n := Numel(t.Shape()); n != 1 {
+		s.Fail(fmt.Errorf("item: tensor of shape %v has %d elements, want 1", t.Shape(), n))
+	}
+	return float64(s.Float32s(s.Reshape(t, 1))[0])
+}
+
+// Shape returns the tensor's dimensions; [] for a scalar.
+func (t *Tensor) Shape() []int64 {
+	n := lib.AtDim(t.c)
+	if n == 0 {
+		return nil
+	}
+	shape := make([]int64, n)
+	lib.AtShape(t.c, unsafe.Pointer(&shape[0]))
+	return shape
+}
+
+// DType returns the type of the tensor's elements.
+func (t *Tensor) DType() DType { return DType(lib.AtScalarType(t.c)) }
+
+// ToDevice returns t on the scope's device.
+func (s *Scope) ToDevice(t *Tensor) *Tensor {
+	if int(lib.AtDevice(t.c)) == s.dev.index {
+		return t
+	}
+	return s.to(t, s.dev.index)
+}
+
+func (s *Scope) to(t *Tensor, device int) *Tensor {
+	return s.made("to device", func(o *lib.Ctensor) { lib.AtgTo(o, t.c, int32(device)) })
+}
+
+// ToDType returns t with its elements converted.
+func (s *Scope) ToDType(t *Tensor, dtype DType) *Tensor {
+	return s.made("to dtype", func(o *lib.Ctensor) { lib.AtgToDtype(o, t.c, int32(dtype), 0, 0) })
+}

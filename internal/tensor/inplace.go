@@ -1,0 +1,55 @@
+package tensor
+
+import lib "github.com/sugarme/gotch/libtch"
+
+// CopyInto overwrites the elements of dst with those of src, of the same shape.
+func (s *Scope) CopyInto(dst, src *Tensor) {
+	lib.AtCopy_(dst.c, src.c)
+	check("copy_")
+}
+
+// LerpInto moves dst towards end: dst += weight * (end - dst).
+func (s *Scope) LerpInto(dst, end *Tensor, weight float64) {
+	c := lib.AtsFloat(weight)
+	defer lib.AtsFree(c)
+	s.inPlace("lerp_", func(o *lib.Ctensor) { lib.AtgLerp_(o, dst.c, end.c, c) })
+}
+
+// AddInto adds t to dst.
+func (s *Scope) AddInto(dst, t *Tensor) {
+	s.inPlace("add_", func(o *lib.Ctensor) { lib.AtgAdd_(o, dst.c, t.c) })
+}
+
+// SubInto subtracts t from dst.
+func (s *Scope) SubInto(dst, t *Tensor) {
+	s.inPlace("sub_", func(o *lib.Ctensor) { lib.AtgSub_(o, dst.c, t.c) })
+}
+
+// DivInto divides dst by t, element by element.
+func (s *Scope) DivInto(dst, t *Tensor) {
+	s.inPlace("div_", func(o *lib.Ctensor) { lib.AtgDiv_(o, dst.c, t.c) })
+}
+
+// ScaleInto multiplies dst by v.
+func (s *Scope) ScaleInto(dst *Tensor, v float64) {
+	c := lib.AtsFloat(v)
+	defer lib.AtsFree(c)
+	s.inPlace("mul_", func(o *lib.Ctensor) { lib.AtgMulScalar_(o, dst.c, c) })
+}
+
+// ShiftInto adds v to dst.
+func (s *Scope) ShiftInto(dst *Tensor, v float64) {
+	c := lib.AtsFloat(v)
+	defer lib.AtsFree(c)
+	s.inPlace("add_", func(o *lib.Ctensor) { lib.AtgAddScalar_(o, dst.c, c) })
+}
+
+// SqrtInto replaces each element of dst by its square root.
+func (s *Scope) SqrtInto(dst *Tensor) {
+	s.inPlace("sqrt_", func(o *lib.Ctensor) { lib.AtgSqrt_(o, dst.c) })
+}
+
+// GELUInto applies the exact GELU in place: only without autograd.
+func (s *Scope) GELUInto(dst *Tensor) {
+	s.inPlace("gelu_", func(o *lib.Ctensor) { lib.AtgGelu_(o, dst.c, "none") })
+}

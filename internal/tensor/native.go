@@ -1,0 +1,127 @@
+package tensor
+
+/*
+#cgo LDFLAGS: -ldl
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+// Symbols of gotch's libtch that its Go package does not export, or exports wrongly.
+int at_grad_set_enabled(int);
+void at_set_num_threads(int);
+int atc_cuda_device_count();
+void atc_synchronize(int64_t);
+void *at_data_ptr(void *);
+void **atg_split_with_sizes(void *, int64_t *, int, int64_t);
+
+static const char *open_global(const char *name) {
+	return dlopen(name, RTLD_NOW | RTLD_GLOBAL) ? NULL : dlerror();
+}
+*/
+import "C"
+
+import (
+	"path/filepath"
+	"strings"
+	"sync"
+	"unsafe"
+
+	lib "github.com/sugarme/gotch/libtch"
+)
+
+func setThreads(n int) { C.at_set_num_threads(C.int(n)) }
+
+// setGrad switches autograd on this thread and returns the mode before.
+func setGrad(on bool) bool {
+	v := C.int(0)
+	if on {
+		v = 1
+	}
+	return C.at_grad_set_enabled(v) == 1
+}
+
+func goString(p unsafe.Pointer) string {
+	defer C.free(p)
+	return C.GoString((*C.char)(p))
+}
+
+func dataPointer(t *Tensor) unsafe.Pointer { return C.at_data_ptr(unsafe.Pointer(t.c)) }
+
+// splitSizes calls libtorch's split_with_sizes, whose result is an array that ends with a null handle.
+func splitSizes(t *Tensor, sizes []int64, dim int64) []lib.Ctensor {
+	array := C.atg_split_with_sizes(unsafe.Pointer(t.c), (*C.int64_t)(unsafe.Pointer(&sizes[0])), C.int(len(sizes)), C.int64_t(dim))
+	if array == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(array))
+	handles := make([]lib.Ctensor, len(sizes))
+	for i, h := range unsafe.Slice(array, len(sizes)) {
+		handles[i] = lib.Ctensor(h)
+	}
+	return handles
+}
+
+// Synchronize waits until a GPU has done all that it was given; on the CPU there is nothing to wait for.
+func (s *Scope) Synchronize() {
+	if s.dev.CUDA() {
+		C.atc_synchronize(C.int64_t(s.dev.index))
+		check("synchronize")
+	}
+}
+
+var cuda struct {
+	once    sync.Once
+	devices int
+	reason  string
+}
+
+// CUDA returns how many GPUs libtorch can use and, where that is none, the reason as a sentence.
+// libtorch_cuda is opened at the first call and only where a driver is: it is large, and a program
+// linked with it would not start elsewhere. libtorch looks for its CUDA part once, so nothing may ask
+// it for CUDA before.
+func CUDA() (devices int, reason string) {
+	cuda.once.Do(func() {
+		if why := openGlobal("libcuda.so.1"); why != "" {
+			cuda.reason = "no NVIDIA driver on this machine (" + why + ")"
+			return
+		}
+		if why := openGlobal(besideLibtorch("libtorch_cuda.so")); why != "" {
+			cuda.reason = "the driver is there, libtorch's CUDA library is not (" + why +
+				"): set LIBTORCH to a libtorch with CUDA, as a Python environment's torch folder, and build again"
+			return
+		}
+		cuda.devices = int(C.atc_cuda_device_count())
+		check("count CUDA devices")
+		if cuda.devices == 0 {
+			cuda.reason = "libtorch found no usable GPU (driver too old for this libtorch, or no device is visible)"
+		}
+	})
+	return cuda.devices, cuda.reason
+}
+
+func openGlobal(name string) string {
+	c := C.CString(name)
+	defer C.free(unsafe.Pointer(c))
+	if why := C.open_global(c); why != nil {
+		return C.GoString(why)
+	}
+	return ""
+}
+
+// besideLibtorch returns name in the folder of the libc10.so that is loaded, which may have come from
+// LD_LIBRARY_PATH, or the bare name where that can't be told.
+func besideLibtorch(name string) string {
+	if dir := folderOfLoaded("libc10.so"); dir != "" {
+		return filepath.Join(dir, name)
+	}
+	return name
+}
+
+func folderOfLoaded(library string) string {
+	for _, line := range strings.Split(loadedLibraries(), "\n") {
+		if i := strings.IndexByte(line, '/'); i >= 0 && filepath.Base(line[i:]) == library {
+			return filepath.Dir(line[i:])
+		}
+	}
+	return ""
+}

@@ -1,0 +1,174 @@
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"samtune/internal/tensor"
+)
+
+const decoderPrefix = "mask_decoder."
+
+func (sp *Spec) decoderParams(p *params) {
+	d := sp.Decoder
+	attention := func(name string, inner int) {
+		for _, proj := range []string{"q_proj", "k_proj", "v_proj"} {
+			p.linear(name+"."+proj, d.Dim, inner)
+		}
+		p.linear(name+".out_proj", inner, d.Dim)
+	}
+	transformer := decoderPrefix + "transformer."
+	for i := range d.Depth {
+		layer := fmt.Sprintf("%slayers.%d.", transformer, i)
+		attention(layer+"self_attn", d.Dim)
+		attention(layer+"cross_attn_token_to_image", d.Dim/2)
+		attention(layer+"cross_attn_image_to_token", d.Dim/2)
+		p.linear(layer+"mlp.lin1", d.Dim, d.MLPDim)
+		p.linear(layer+"mlp.lin2", d.MLPDim, d.Dim)
+		for n := 1; n <= 4; n++ {
+			p.norm(fmt.Sprintf("%snorm%d", layer, n), d.Dim)
+		}
+	}
+	attention(transformer+"final_attn_token_to_image", d.Dim/2)
+	p.norm(transformer+"norm_final_attn", d.Dim)
+	masks := d.Multimask + 1
+	p.add(decoderPrefix+"iou_token.weight", 1, int64(d.Dim))
+	p.add(decoderPrefix+"mask_tokens.weight", int64(masks), int64(d.Dim))
+	up := decoderPrefix + "output_upscaling."
+	p.add(up+"0.weight", int64(d.Dim), int64(d.Dim/4), 2, 2)
+	p.add(up+"0.bias", int64(d.Dim/4))
+	p.norm(up+"1", d.Dim/4)
+	p.add(up+"3.weight", int64(d.Dim/4), int64(d.Dim/8), 2, 2)
+	p.add(up+"3.bias", int64(d.Dim/8))
+	head := func(name string, depth, hidden, out int) {
+		in := d.Dim
+		for i := range depth {
+			o := hidden
+			if i == depth-1 {
+				o = out
+			}
+			p.linear(fmt.Sprintf("%s.layers.%d", name, i), in, o)
+			in = o
+		}
+	}
+	for i := range masks {
+		head(fmt.Sprintf("%soutput_hypernetworks_mlps.%d", decoderPrefix, i), 3, d.Dim, d.Dim/8)
+	}
+	head(decoderPrefix+"iou_prediction_head", d.IoUDepth, d.IoUHidden, masks)
+}
+
+// decoderInput is what stays the same from one call of the mask decoder to the next.
+type decoderInput struct {
+	pe     *tensor.Tensor // [1, grid*grid, dim]
+	prompt EncodedPrompts
+}
+
+// decoded is the mask decoder's output.
+type decoded struct {
+	logits *tensor.Tensor // [B, masks, 4*grid, 4*grid]
+	iou    *tensor.Tensor // [B, multimask+1]; nil unless asked for
+}
+
+// decodeMasks follows the official MaskDecoder: embedding [1 or B, dim, grid, grid] is the image's,
+// which of the output masks are wanted goes from first to last (0 is the single mask, 1 to 3 the
+// ambiguous ones). Masks that are not wanted are not computed.
+func (sp *Spec) decodeMasks(s *tensor.Scope, w Weights, embedding *tensor.Tensor, in decoderInput, first, last int, iou bool) decoded {
+	d := sp.Decoder
+	masks := d.Multimask + 1
+	dim := int64(d.Dim)
+	batch := in.prompt.Batch
+	queries := s.Cat(0, w.get(s, decoderPrefix+"iou_token.weight"), w.get(s, decoderPrefix+"mask_tokens.weight"))
+	tokens := s.Expand(s.Unsqueeze(queries, 0), batch, -1, -1)
+	if in.prompt.Sparse != nil {
+		tokens = s.Cat(1, tokens, in.prompt.Sparse)
+	}
+	image := s.Transpose(s.Reshape(embedding, embedding.Shape()[0], dim, -1), 1, 2)
+	image = s.Add(image, in.prompt.Dense)
+	if image.Shape()[0] != batch {
+		image = s.Expand(image, batch, -1, -1)
+	}
+	out := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+		hs, src := sp.transform(s, w, image, in.pe, tokens)
+		return []*tensor.Tensor{hs, src}
+	})
+	hs, src := out[0], out[1]
+
+	hyper := make([]*tensor.Tensor, 0, masks)
+	for i := first; i <= last; i++ {
+		name := fmt.Sprintf("%soutput_hypernetworks_mlps.%d", decoderPrefix, i)
+		hyper = append(hyper, perceptron(s, w, name, 3, s.Select(hs, 1, int64(1+i))))
+	}
+	result := decoded{logits: sp.upscale(s, w, src, s.Stack(1, hyper...))}
+	if iou {
+		result.iou = perceptron(s, w, decoderPrefix+"iou_prediction_head", d.IoUDepth, s.Select(hs, 1, 0))
+	}
+	return result
+}
+
+// upscale is output_upscaling and the product with the hypernetworks' outputs [B, M, dim/8]. Both
+// transposed convolutions have kernel = stride, so they are linear layers on each pixel, norm and
+// activation stay within a pixel, and the pixels are put in their places once, at the end, as logits:
+// no large map is ever moved.
+func (sp *Spec) upscale(s *tensor.Scope, w Weights, src, hyper *tensor.Tensor) *tensor.Tensor {
+	const up = decoderPrefix + "output_upscaling."
+	grid, ch := int64(sp.EmbeddingSize), int64(sp.Decoder.Dim)
+	batch, masks := hyper.Shape()[0], hyper.Shape()[1]
+	spread := func(x *tensor.Tensor, layer string) *tensor.Tensor {
+		bias := w.get(s, up+layer+".bias")
+		four := s.Reshape(s.Expand(s.Unsqueeze(bias, 0), 4, -1), -1)
+		return s.Linear(x, spreadLinear(s, w.get(s, up+layer+".weight")), four)
+	}
+	x := s.Reshape(spread(src, "0"), batch, grid*grid*4, ch/4)
+	x = s.GELU(layerNorm(s, w, up+"1", x, 1e-6))
+	x = s.GELU(s.Reshape(spread(x, "3"), batch, grid*grid*16, ch/8))
+	x = s.Matmul(hyper, s.Transpose(x, 1, 2)) // [B, M, grid*grid*16]: y, x, dy1, dx1, dy2, dx2
+	x = s.Reshape(x, batch, masks, grid, grid, 2, 2, 2, 2)
+	x = s.Permute(x, 0, 1, 2, 4, 6, 3, 5, 7)
+	return s.Reshape(x, batch, masks, 4*grid, 4*grid)
+}
+
+// transform is the two-way transformer: image and pe are [B, grid*grid, dim] (pe broadcasts), tokens
+// [B, N, dim]. It returns both attended to each other.
+func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.Tensor) (hs, src *tensor.Tensor) {
+	const prefix = decoderPrefix + "transformer."
+	heads := int64(sp.Decoder.Heads)
+	attend := func(name string, q, k, v *tensor.Tensor) *tensor.Tensor { return attention(s, w, name, heads, q, k, v) }
+	norm := func(name string, x *tensor.Tensor) *tensor.Tensor { return layerNorm(s, w, name, x, 1e-5) }
+	queries, keys := tokens, image
+	keysPE := s.Add(keys, pe)
+	for i := range sp.Decoder.Depth {
+		layer := fmt.Sprintf("%slayers.%d.", prefix, i)
+		if i == 0 { // the first layer attends without positions and without a shortcut
+			queries = attend(layer+"self_attn", queries, queries, queries)
+		} else {
+			q := s.Add(queries, tokens)
+			queries = s.Add(queries, attend(layer+"self_attn", q, q, queries))
+		}
+		queries = norm(layer+"norm1", queries)
+		q := s.Add(queries, tokens)
+		queries = norm(layer+"norm2", s.Add(queries, attend(layer+"cross_attn_token_to_image", q, keysPE, keys)))
+		hidden := s.ReLU(linear(s, w, layer+"mlp.lin1", queries))
+		queries = norm(layer+"norm3", s.Add(queries, linear(s, w, layer+"mlp.lin2", hidden)))
+		q = s.Add(queries, tokens)
+		keys = norm(layer+"norm4", s.Add(keys, attend(layer+"cross_attn_image_to_token", keysPE, q, queries)))
+		keysPE = s.Add(keys, pe)
+	}
+	q := s.Add(queries, tokens)
+	queries = s.Add(queries, attend(prefix+"final_attn_token_to_image", q, keysPE, keys))
+	return norm(prefix+"norm_final_attn", queries), keys
+}
+
+// attention is SAM's multi-head attention with its down-projection: q [B, Nq, dim], k and v [B, Nk, dim].
+func attention(s *tensor.Scope, w Weights, name string, heads int64, q, k, v *tensor.Tensor) *tensor.Tensor {
+	separate := func(x *tensor.Tensor, proj string) *tensor.Tensor {
+		x = linear(s, w, name+"."+proj, x)
+		d := x.Shape()
+		return s.Transpose(s.Reshape(x, d[0], d[1], heads, d[2]/heads), 1, 2)
+	}
+	qh, kh, vh := separate(q, "q_proj"), separate(k, "k_proj"), separate(v, "v_proj")
+	d := qh.Shape()
+	scores := s.MulScalar(s.Matmul(qh, s.Transpose(kh, 2, 3)), 1/math.Sqrt(float64(d[3])))
+	out := s.Matmul(s.Softmax(scores, -1), vh)
+	out = s.Reshape(s.Transpose(out, 1, 2), d[0], d[2], d[1]*d[3])
+	return linear(s, w, name+".out_proj", out)
+}

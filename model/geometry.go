@@ -1,0 +1,164 @@
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"samtune/data"
+	"samtune/internal/tensor"
+)
+
+// Rect is a region of a picture in its own pixels.
+type Rect struct {
+	X, Y, Width, Height int
+}
+
+// Geometry is how a region of a picture meets the network's input, and the way back: the region's
+// longest side is resized to the input's side, the rest is padded at the bottom and the right. One
+// value serves pixels, prompts, labels and logits, so that they can't disagree.
+type Geometry struct {
+	Region        Rect
+	Side          int // of the network's input
+	Height, Width int // of the resized region within the input
+}
+
+// NewGeometry fits region into an input of side x side pixels. Sizes are rounded as the official
+// ResizeLongestSide does.
+func NewGeometry(region Rect, side int) Geometry {
+	scale := float64(side) / float64(max(region.Width, region.Height))
+	return Geometry{
+		Region: region, Side: side,
+		Height: max(1, int(float64(region.Height)*scale+0.5)),
+		Width:  max(1, int(float64(region.Width)*scale+0.5)),
+	}
+}
+
+// WholeImage is the geometry of all of a picture of the given size.
+func (sp *Spec) WholeImage(width, height int) Geometry {
+	return NewGeometry(Rect{Width: width, Height: height}, sp.ImageSize)
+}
+
+// String writes the geometry in a form that is part of cache keys.
+func (g Geometry) String() string {
+	return fmt.Sprintf("x%d y%d w%d h%d side%d -> w%d h%d", g.Region.X, g.Region.Y, g.Region.Width, g.Region.Height, g.Side, g.Width, g.Height)
+}
+
+// ToInput maps a point in the picture's pixels to the input's, as the official apply_coords does.
+func (g Geometry) ToInput(x, y float64) (float32, float32) {
+	x = (x - float64(g.Region.X)) * float64(g.Width) / float64(g.Region.Width)
+	y = (y - float64(g.Region.Y)) * float64(g.Height) / float64(g.Region.Height)
+	return float32(x), float32(y)
+}
+
+// FullBox is the box prompt around the whole region, in the input's pixels.
+func (g Geometry) FullBox() Prompt {
+	return Prompt{Box: &[4]float32{0, 0, float32(g.Width - 1), float32(g.Height - 1)}}
+}
+
+// Tiles returns grid x grid regions of side tile that cover a picture evenly, the last ones flush with
+// its edges, row by row. A picture smaller than tile in a direction is taken whole there.
+func Tiles(width, height, grid, tile int) []Rect {
+	positions := func(length int) (starts []int, size int) {
+		size = min(tile, length)
+		for i := range grid {
+			start := 0
+			if grid > 1 {
+				start = int(math.RoundToEven(float64(i*(length-size)) / float64(grid-1)))
+			}
+			if i == 0 || start != starts[len(starts)-1] {
+				starts = append(starts, start)
+			}
+		}
+		return starts, size
+	}
+	xs, w := positions(width)
+	ys, h := positions(height)
+	out := make([]Rect, 0, len(xs)*len(ys))
+	for _, y := range ys {
+		for _, x := range xs {
+			out = append(out, Rect{X: x, Y: y, Width: w, Height: h})
+		}
+	}
+	return out
+}
+
+// Input returns the encoder's input for a region of a picture: [1, 3, side, side], float32.
+// "minmax" scales the whole picture's minimum and maximum to 0 and 1 before it resizes (antialiased
+// bilinear); "sam" resizes, rounds to whole grey values and subtracts SAM's mean and divides by its
+// standard deviation. Padding is zero.
+func (sp *Spec) Input(s *tensor.Scope, img *data.Image, g Geometry) *tensor.Tensor {
+	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
+		x := s.FromUint8(crop(img, g.Region), 1, int64(g.Region.Height), int64(g.Region.Width), 3)
+		x = s.Contiguous(s.Permute(s.ToDType(x, tensor.Float32), 0, 3, 1, 2))
+		if sp.Normalise == "minmax" {
+			low, high := grey(img.Pix)
+			x = s.MulScalar(s.AddScalar(x, -low), 1/math.Max(high-low, 1e-8))
+		}
+		if g.Height != g.Region.Height || g.Width != g.Region.Width {
+			x = s.UpsampleBilinearAA(x, int64(g.Height), int64(g.Width))
+		}
+		if sp.Normalise == "sam" {
+			mean := s.FromFloat32([]float32{123.675, 116.28, 103.53}, 1, 3, 1, 1)
+			deviation := s.FromFloat32([]float32{58.395, 57.12, 57.375}, 1, 3, 1, 1)
+			x = s.Div(s.Sub(s.Round(x), mean), deviation)
+		}
+		return s.Pad(x, int64(g.Side-g.Height), int64(g.Side-g.Width))
+	})
+}
+
+func crop(img *data.Image, r Rect) []uint8 {
+	out := make([]uint8, 0, r.Width*r.Height*3)
+	for y := r.Y; y < r.Y+r.Height; y++ {
+		row := (y*img.Width + r.X) * 3
+		out = append(out, img.Pix[row:row+r.Width*3]...)
+	}
+	return out
+}
+
+func grey(pix []uint8) (low, high float64) {
+	lo, hi := pix[0], pix[0]
+	for _, v := range pix {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	return float64(lo), float64(hi)
+}
+
+// Restore brings low-resolution logits [B, M, 4*grid, 4*grid] back to the region's own pixels:
+// [B, M, region height, region width]. As in the official postprocess_masks the logits are first
+// resized to the input's side where that differs, the padding is cut off, and the rest resized.
+func (g Geometry) Restore(s *tensor.Scope, lowRes *tensor.Tensor) *tensor.Tensor {
+	side := lowRes.Shape()[2]
+	if side != int64(g.Side) {
+		lowRes = resize(s, lowRes, int64(g.Side), int64(g.Side))
+	}
+	valid := s.Narrow(s.Narrow(lowRes, 2, 0, int64(g.Height)), 3, 0, int64(g.Width))
+	return resize(s, valid, int64(g.Region.Height), int64(g.Region.Width))
+}
+
+// resize is bilinear interpolation (align_corners=False, no antialiasing) as two matrix products, whose
+// gradient is again matrix products: it repeats bit for bit on every device.
+func resize(s *tensor.Scope, x *tensor.Tensor, height, width int64) *tensor.Tensor {
+	d := x.Shape()
+	if d[2] != height {
+		x = s.Matmul(interpolation(s, height, d[2]), x)
+	}
+	if d[3] != width {
+		x = s.Matmul(x, s.Transpose(interpolation(s, width, d[3]), 0, 1))
+	}
+	return x
+}
+
+// interpolation is the matrix [out, in] of linear interpolation from in samples to out.
+func interpolation(s *tensor.Scope, out, in int64) *tensor.Tensor {
+	m := make([]float32, out*in)
+	scale := float32(in) / float32(out)
+	for i := range out {
+		at := max(scale*(float32(i)+0.5)-0.5, 0)
+		low := min(int64(at), in-1)
+		high := min(low+1, in-1)
+		weight := at - float32(low)
+		m[i*in+low] += 1 - weight
+		m[i*in+high] += weight
+	}
+	return s.FromFloat32(m, out, in)
+}

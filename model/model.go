@@ -1,0 +1,136 @@
+package model
+
+import (
+	"fmt"
+
+	"samtune/checkpoints"
+	"samtune/data"
+	"samtune/internal/tensor"
+)
+
+// EncoderVersion is part of every key under which features are cached. It changes when the encoder or
+// its input would come out differently for the same picture and weights.
+const EncoderVersion = 1
+
+// Model is SAM with its weights on a device.
+type Model struct {
+	Spec   *Spec
+	SHA256 string // of the weights file
+	File   string // the weights file's path
+	dev    *tensor.Device
+	enc    *tinyViT
+	w      Weights        // prompt encoder and mask decoder
+	gridPE *tensor.Tensor // [1, grid*grid, dim]
+}
+
+// Load reads a model's weights. Every parameter must be there with its shape and nothing else: all
+// names that differ are listed in one error.
+func Load(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
+	f, err := checkpoints.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := checkpoints.Match(spec.Params(), f); err != nil {
+		return nil, fmt.Errorf("load %s from %q: %w", spec.Title, path, err)
+	}
+	sum, err := f.SHA256()
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Spec: spec, SHA256: sum, File: path, dev: dev}
+	err = dev.Run(func(s *tensor.Scope) error {
+		raw, err := loadWeights(s, f, encoderPrefix)
+		if err != nil {
+			return err
+		}
+		defer raw.Drop()
+		m.enc = newTinyViT(s, spec, raw)
+		if m.w, err = loadWeights(s, f, decoderPrefix); err != nil {
+			return err
+		}
+		prompt, err := loadWeights(s, f, promptPrefix)
+		if err != nil {
+			return err
+		}
+		m.w = m.w.with(prompt)
+		m.gridPE = s.Keep(s.Block(func(s *tensor.Scope) *tensor.Tensor { return spec.gridPositions(s, m.w) }))
+		return nil
+	})
+	if err != nil {
+		m.Close()
+		return nil, fmt.Errorf("load %s from %q: %w", spec.Title, path, err)
+	}
+	return m, nil
+}
+
+// Close frees the weights.
+func (m *Model) Close() {
+	// The error is that of the closure, which has none: freeing does not fail.
+	_ = m.dev.Run(func(*tensor.Scope) error {
+		if m.enc != nil {
+			m.enc.drop()
+		}
+		m.w.Drop()
+		if m.gridPE != nil {
+			m.gridPE.Drop()
+		}
+		return nil
+	})
+}
+
+// Device is where the model's weights are.
+func (m *Model) Device() *tensor.Device { return m.dev }
+
+// Weights are the parameters of the prompt encoder and the mask decoder as they were loaded. They stay
+// the model's.
+func (m *Model) Weights() Weights { return m.w }
+
+// Encode runs the image encoder over regions of one picture, all with inputs of one size, and returns
+// the wanted features, each [regions, C, H, W], float32.
+func (m *Model) Encode(s *tensor.Scope, img *data.Image, regions []Geometry, want []string) (map[string]*tensor.Tensor, error) {
+	inputs := make([]*tensor.Tensor, len(regions))
+	for i, g := range regions {
+		inputs[i] = m.Spec.Input(s, img, g)
+	}
+	return m.EncodeInput(s, s.Cat(0, inputs...), want)
+}
+
+// EncodeInput runs the image encoder on [B, 3, side, side], as Spec.Input makes it.
+func (m *Model) EncodeInput(s *tensor.Scope, x *tensor.Tensor, want []string) (map[string]*tensor.Tensor, error) {
+	side := int64(m.Spec.ImageSize)
+	if d := x.Shape(); len(d) != 4 || d[1] != 3 || d[2] != side || d[3] != side {
+		return nil, fmt.Errorf("encode: input has shape %v, want [B 3 %d %d]", d, side, side)
+	}
+	wanted := map[string]bool{}
+	for _, name := range want {
+		known := false
+		for _, f := range m.enc.features() {
+			known = known || f == name
+		}
+		if !known {
+			return nil, fmt.Errorf("encode: feature %q is unknown: there is %v", name, m.enc.features())
+		}
+		wanted[name] = true
+	}
+	return m.enc.encode(s, x, wanted), nil
+}
+
+// EncodePrompts turns prompts of one form into what a decoder takes.
+func (m *Model) EncodePrompts(s *tensor.Scope, prompts []Prompt) (EncodedPrompts, error) {
+	return m.Spec.encodePrompts(s, m.w, prompts)
+}
+
+// Predict is SAM as released: logits [B, M, 4*grid, 4*grid] of the single mask (multimask false, M = 1) or
+// of the ambiguous ones, and the mask decoder's own estimate of their IoU [B, M].
+func (m *Model) Predict(s *tensor.Scope, embedding *tensor.Tensor, prompt EncodedPrompts, multimask bool) (logits, iou *tensor.Tensor) {
+	first, last := 0, 0
+	if multimask {
+		first, last = 1, m.Spec.Decoder.Multimask
+	}
+	out := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+		d := m.Spec.decodeMasks(s, m.w, embedding, decoderInput{pe: m.gridPE, prompt: prompt}, first, last, true)
+		return []*tensor.Tensor{d.logits, s.Narrow(d.iou, 1, int64(first), int64(last-first+1))}
+	})
+	return out[0], out[1]
+}

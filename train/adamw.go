@@ -1,0 +1,140 @@
+// Package train fine-tunes a decoder over the cached features of a frozen image encoder.
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"samtune/checkpoints"
+	"samtune/internal/tensor"
+	"samtune/model"
+)
+
+// AdamW is decoupled weight decay with Adam (Loshchilov & Hutter, ICLR 2019), with PyTorch's arithmetic,
+// over all trained parameters as one flat float32 buffer ordered by name: clipping, decay and step
+// are a handful of operations however many parameters there are.
+type AdamW struct {
+	infos []checkpoints.Info
+	sizes []int64
+	flat  *tensor.Tensor // parameters, [N]
+	mean  *tensor.Tensor // first moment, [N]
+	vari  *tensor.Tensor // second moment, [N]
+	steps int
+}
+
+// AdamW's constants, PyTorch's defaults.
+const (
+	beta1   = 0.9
+	beta2   = 0.999
+	epsilon = 1e-8
+)
+
+// NewAdamW copies the named parameters out of weights; infos must be ordered by name.
+func NewAdamW(s *tensor.Scope, infos []checkpoints.Info, weights model.Weights) (*AdamW, error) {
+	a := &AdamW{infos: infos, sizes: make([]int64, len(infos))}
+	parts := make([]*tensor.Tensor, len(infos))
+	for i, info := range infos {
+		w, ok := weights[info.Name]
+		if !ok {
+			return nil, fmt.Errorf("train: parameter %q is not among the model's", info.Name)
+		}
+		a.sizes[i] = tensor.Numel(info.Shape)
+		parts[i] = s.Reshape(w, -1)
+	}
+	a.flat = s.Keep(s.Cat(0, parts...))
+	n := a.flat.Shape()[0]
+	a.mean = s.Keep(s.Zeros(tensor.Float32, n))
+	a.vari = s.Keep(s.Zeros(tensor.Float32, n))
+	return a, nil
+}
+
+// Drop frees the parameters and the optimiser's state.
+func (a *AdamW) Drop() {
+	a.flat.Drop()
+	a.mean.Drop()
+	a.vari.Drop()
+}
+
+// Len is how many numbers are trained.
+func (a *AdamW) Len() int { return int(tensor.Numel(a.flat.Shape())) }
+
+// Leaf returns the flat buffer as a tensor that gradients are asked for; it shares the buffer's memory.
+func (a *AdamW) Leaf(s *tensor.Scope) *tensor.Tensor { return s.Leaf(a.flat) }
+
+// Views cuts a flat buffer, the leaf or a gradient, into the parameters by name, without a copy.
+func (a *AdamW) Views(s *tensor.Scope, flat *tensor.Tensor) model.Weights {
+	w := make(model.Weights, len(a.infos))
+	for i, part := range s.Split(flat, 0, a.sizes) {
+		w[a.infos[i].Name] = s.Reshape(part, a.infos[i].Shape...)
+	}
+	return w
+}
+
+// Weights returns the parameters by name; they share the buffer's memory and belong to the scope.
+func (a *AdamW) Weights(s *tensor.Scope) model.Weights { return a.Views(s, a.flat) }
+
+// Step clips the gradient [N] to the norm clip (0: not at all) and takes one step. It returns the
+// gradient's norm before clipping. The gradient is changed.
+func (a *AdamW) Step(s *tensor.Scope, grad *tensor.Tensor, lr, decay, clip float64) float64 {
+	norm := s.Item(s.Norm(grad))
+	if clip > 0 {
+		if scale := clip / (norm + 1e-6); scale < 1 {
+			s.ScaleInto(grad, scale)
+		}
+	}
+	a.steps++
+	s.ScaleInto(a.flat, 1-lr*decay)
+	s.LerpInto(a.mean, grad, 1-beta1)
+	s.LerpInto(a.vari, s.Mul(grad, grad), 1-beta2)
+	correct1 := 1 - math.Pow(beta1, float64(a.steps))
+	correct2 := 1 - math.Pow(beta2, float64(a.steps))
+	denominator := s.Sqrt(a.vari)
+	s.ScaleInto(denominator, 1/math.Sqrt(correct2))
+	s.ShiftInto(denominator, epsilon)
+	update := s.Div(a.mean, denominator)
+	s.ScaleInto(update, lr/correct1)
+	s.SubInto(a.flat, update)
+	return norm
+}
+
+// state returns what a checkpoint keeps: the parameters under their names, and the two moments.
+func (a *AdamW) state(s *tensor.Scope) (weights, moments []checkpoints.Tensor) {
+	flat := s.Bytes(a.flat)
+	var at int64
+	for i, info := range a.infos {
+		n := a.sizes[i] * 4
+		weights = append(weights, checkpoints.Tensor{Info: info, Data: flat[at : at+n]})
+		at += n
+	}
+	size := []int64{tensor.Numel(a.flat.Shape())}
+	moments = []checkpoints.Tensor{
+		{Info: checkpoints.Info{Name: "first_moment", DType: "F32", Shape: size}, Data: s.Bytes(a.mean)},
+		{Info: checkpoints.Info{Name: "second_moment", DType: "F32", Shape: size}, Data: s.Bytes(a.vari)},
+	}
+	return weights, moments
+}
+
+// restore sets the state to what state returned when steps had been taken.
+func (a *AdamW) restore(s *tensor.Scope, weights, moments *checkpoints.File, steps int) error {
+	if err := checkpoints.Match(a.infos, weights); err != nil {
+		return err
+	}
+	parts := make([]*tensor.Tensor, len(a.infos))
+	for i, info := range a.infos {
+		parts[i] = s.Reshape(read(s, weights, info), -1)
+	}
+	s.CopyInto(a.flat, s.Cat(0, parts...))
+	size := []int64{tensor.Numel(a.flat.Shape())}
+	want := []checkpoints.Info{{Name: "first_moment", DType: "F32", Shape: size}, {Name: "second_moment", DType: "F32", Shape: size}}
+	if err := checkpoints.Match(want, moments); err != nil {
+		return err
+	}
+	s.CopyInto(a.mean, read(s, moments, want[0]))
+	s.CopyInto(a.vari, read(s, moments, want[1]))
+	a.steps = steps
+	return nil
+}
+
+func read(s *tensor.Scope, f *checkpoints.File, info checkpoints.Info) *tensor.Tensor {
+	return s.Load(tensor.Float32, info.Shape, func(dst []byte) error { return f.ReadInto(info.Name, dst) })
+}

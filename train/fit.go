@@ -1,0 +1,320 @@
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"samtune/checkpoints"
+	"samtune/data"
+	"samtune/eval"
+	"samtune/internal/tensor"
+	"samtune/model"
+)
+
+// Config are the settings of the optimisation.
+type Config struct {
+	Steps           int
+	Batch           int // views in a step
+	LR              float64
+	WeightDecay     float64
+	Warmup          int     // steps over which the learning rate rises
+	Clip            float64 // largest norm of the gradient; 0: no clipping
+	Flips           bool    // mirror features and labels at random
+	ValidateEvery   int     // steps between validations
+	CheckpointEvery int     // steps between checkpoints
+	Keep            int     // checkpoints that are kept beside the best
+	Seed            int64
+}
+
+// Point is a line of the training log.
+type Point struct {
+	Step     int      `json:"step"`
+	Loss     float64  `json:"loss"`
+	LR       float64  `json:"lr"`
+	GradNorm float64  `json:"grad_norm"`
+	ValDice  *float64 `json:"val_dice,omitempty"`
+}
+
+// Job is one fine-tuning.
+type Job struct {
+	Predictor  *Predictor
+	Config     Config
+	Target     string
+	Train      []*data.Sample
+	Validation []*data.Sample // empty: the last step is taken
+	Store      *checkpoints.Store
+	LogPath    string
+	Identity   string               // hash of all that decides the result; a checkpoint of another is refused
+	Resumed    func(step int)       // called once when an earlier run goes on
+	Warn       func(message string) // a checkpoint that does not verify and is passed over
+	Step       func(p Point, steps int)
+}
+
+// Result says how a fine-tuning went.
+type Result struct {
+	Steps      int
+	BestStep   int
+	BestDice   eval.Float // validation Dice of the best step; undefined without validation
+	ResumedAt  []int
+	Parameters int
+	Weights    model.Weights // of the best step; the caller drops them on the device
+}
+
+// state is what a checkpoint keeps beside tensors.
+type state struct {
+	Step      int        `json:"step"`
+	BestStep  int        `json:"best_step"`
+	BestDice  eval.Float `json:"best_dice"`
+	ResumedAt []int      `json:"resumed_at,omitempty"`
+}
+
+// fit is a fine-tuning under way.
+type fit struct {
+	job     *Job
+	dev     *tensor.Device
+	views   []View
+	opt     *AdamW
+	prompts map[[2]int]model.EncodedPrompts // by the size of a view within the input: computed once
+	state   state
+	log     *trainLog
+}
+
+// Fit trains the decoder from the features in the cache. It goes on from the newest checkpoint in the
+// store, to the same bytes as if it had not been interrupted. When ctx ends it stops after the current
+// step with a checkpoint and returns ctx's error.
+func Fit(ctx context.Context, job *Job) (*Result, error) {
+	if err := job.Config.check(); err != nil {
+		return nil, err
+	}
+	f := &fit{job: job, dev: job.Predictor.Model.Device(), prompts: map[[2]int]model.EncodedPrompts{}}
+	f.state.BestDice = eval.Undefined
+	for _, sample := range job.Train {
+		f.views = append(f.views, job.Predictor.Tiling.Training(job.Predictor.Model, sample)...)
+	}
+	if len(f.views) == 0 {
+		return nil, fmt.Errorf("train: no view of the training images has %g of its area inside the valid region", job.Predictor.Tiling.MinValid)
+	}
+	defer f.drop()
+	if err := f.start(); err != nil {
+		return nil, err
+	}
+	defer f.log.close()
+	for f.state.Step < job.Config.Steps {
+		if err := ctx.Err(); err != nil {
+			return nil, f.stop(err)
+		}
+		if err := f.step(); err != nil {
+			return nil, err
+		}
+	}
+	return f.finish()
+}
+
+func (c Config) check() error {
+	for _, v := range []struct {
+		name  string
+		value int
+	}{{"steps", c.Steps}, {"batch", c.Batch}, {"validate_every", c.ValidateEvery}, {"checkpoint_every", c.CheckpointEvery}, {"keep", c.Keep}} {
+		if v.value < 1 {
+			return fmt.Errorf("train: %s is %d, want 1 or more", v.name, v.value)
+		}
+	}
+	if !(c.LR > 0) || c.WeightDecay < 0 || c.Clip < 0 || c.Warmup < 0 {
+		return fmt.Errorf("train: lr %g, weight_decay %g, clip %g, warmup %d: want lr above 0 and none of the others below", c.LR, c.WeightDecay, c.Clip, c.Warmup)
+	}
+	return nil
+}
+
+// start sets up the optimiser from the released weights or from the newest checkpoint.
+func (f *fit) start() error {
+	p := f.job.Predictor
+	err := f.dev.Run(func(s *tensor.Scope) (err error) {
+		f.opt, err = NewAdamW(s, p.Decoder.Trainable(), p.Model.Weights())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := f.resume(); err != nil {
+		return err
+	}
+	f.log, err = openLog(f.job.LogPath, f.state.Step)
+	return err
+}
+
+// step takes one optimiser step, and validates and saves when their turn has come.
+func (f *fit) step() error {
+	c := f.job.Config
+	i := f.state.Step
+	point := Point{Step: i + 1, LR: c.LR * rate(i, c.Warmup, c.Steps)}
+	err := f.dev.Run(func(s *tensor.Scope) error {
+		var grad *tensor.Tensor
+		for b := range c.Batch {
+			loss, g, err := f.gradient(s, i*c.Batch+b)
+			if err != nil {
+				return err
+			}
+			point.Loss += loss / float64(c.Batch)
+			if grad == nil {
+				grad = g
+			} else {
+				s.AddInto(grad, g)
+			}
+		}
+		if c.Batch > 1 {
+			s.ScaleInto(grad, 1/float64(c.Batch))
+		}
+		point.GradNorm = f.opt.Step(s, grad, point.LR, c.WeightDecay, c.Clip)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("train: step %d: %w", point.Step, err)
+	}
+	f.state.Step = point.Step
+	last := point.Step == c.Steps
+	improved := false
+	if len(f.job.Validation) > 0 && (last || point.Step%c.ValidateEvery == 0) {
+		dice, err := f.validate()
+		if err != nil {
+			return err
+		}
+		if dice.Defined() {
+			value := float64(dice)
+			point.ValDice = &value
+		}
+		if f.state.BestStep == 0 || dice > f.state.BestDice {
+			f.state.BestStep, f.state.BestDice, improved = point.Step, dice, true
+		}
+	} else if last && len(f.job.Validation) == 0 {
+		f.state.BestStep, improved = point.Step, true
+	}
+	if err := f.log.add(point); err != nil {
+		return err
+	}
+	if improved || last || point.Step%c.CheckpointEvery == 0 {
+		if err := f.save(); err != nil {
+			return err
+		}
+	}
+	f.job.Step(point, c.Steps)
+	return nil
+}
+
+// gradient returns loss and gradient of the i-th view to be seen.
+func (f *fit) gradient(s *tensor.Scope, i int) (loss float64, grad *tensor.Tensor, err error) {
+	c, p := f.job.Config, f.job.Predictor
+	v := f.views[pick(c.Seed, len(f.views), i)]
+	grad = s.Block(func(s *tensor.Scope) *tensor.Tensor {
+		features, failed := p.Cache.Load(s, p.Model, v, p.Decoder.Features())
+		if failed != nil {
+			err = failed
+			return nil
+		}
+		prompt, failed := f.prompt(s, v.Geometry)
+		if failed != nil {
+			err = failed
+			return nil
+		}
+		r := v.Geometry.Region
+		shape := []int64{1, 1, int64(r.Height), int64(r.Width)}
+		target := s.ToDType(s.FromUint8(region(v.Sample.Masks[f.job.Target], r), shape...), tensor.Float32)
+		valid := s.ToDType(s.FromUint8(region(v.Sample.Valid, r), shape...), tensor.Float32)
+		var axes []int64
+		if c.Flips && v.Geometry.Width == v.Geometry.Side && v.Geometry.Height == v.Geometry.Side {
+			axes = flipAxes(c.Seed, i)
+		}
+		if len(axes) > 0 {
+			for name, t := range features {
+				features[name] = s.Flip(t, axes...)
+			}
+			target, valid = s.Flip(target, axes...), s.Flip(valid, axes...)
+		}
+		var g *tensor.Tensor
+		s.Grad(true, func() {
+			leaf := f.opt.Leaf(s)
+			logits := p.Decoder.Logits(s, f.opt.Views(s, leaf), features, prompt)
+			l := Loss(s, v.Geometry.Restore(s, logits), target, valid)
+			g = s.Backward(l, leaf)
+			loss = s.Item(l)
+		})
+		return g
+	})
+	return loss, grad, err
+}
+
+// prompt returns the box around a view as the decoder takes it. It depends on the view's size within
+// the input alone and is kept for the whole training.
+func (f *fit) prompt(s *tensor.Scope, g model.Geometry) (model.EncodedPrompts, error) {
+	size := [2]int{g.Width, g.Height}
+	if kept, ok := f.prompts[size]; ok {
+		return kept, nil
+	}
+	var failed error
+	out := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+		p, err := f.job.Predictor.Model.EncodePrompts(s, []model.Prompt{g.FullBox()})
+		if err != nil {
+			failed = err
+			return nil
+		}
+		return []*tensor.Tensor{p.Sparse, p.Dense}
+	})
+	if failed != nil {
+		return model.EncodedPrompts{}, failed
+	}
+	kept := model.EncodedPrompts{Sparse: s.Keep(out[0]), Dense: s.Keep(out[1]), Batch: 1}
+	f.prompts[size] = kept
+	return kept, nil
+}
+
+// validate returns the mean Dice over the validation images, those without a defined one left out.
+func (f *fit) validate() (eval.Float, error) {
+	var sum float64
+	n := 0
+	for _, sample := range f.job.Validation {
+		err := f.dev.Run(func(s *tensor.Scope) error {
+			seg, err := f.job.Predictor.Predict(s, f.opt.Weights(s), sample)
+			if err != nil {
+				return err
+			}
+			dice, err := eval.Dice(seg.Mask, sample.Masks[f.job.Target], sample.Valid)
+			if err == nil && dice.Defined() {
+				sum += float64(dice)
+				n++
+			}
+			return err
+		})
+		if err != nil {
+			return eval.Undefined, fmt.Errorf("validate on %s: %w", sample.ID, err)
+		}
+	}
+	if n == 0 {
+		return eval.Undefined, nil
+	}
+	return eval.Float(sum / float64(n)), nil
+}
+
+// finish returns the best step's weights.
+func (f *fit) finish() (*Result, error) {
+	weights, err := f.best()
+	if err != nil {
+		return nil, err
+	}
+	return &Result{
+		Steps: f.state.Step, BestStep: f.state.BestStep, BestDice: f.state.BestDice,
+		ResumedAt: f.state.ResumedAt, Parameters: f.opt.Len(), Weights: weights,
+	}, nil
+}
+
+func (f *fit) drop() {
+	// Freeing does not fail, and the closure has no error of its own.
+	_ = f.dev.Run(func(*tensor.Scope) error {
+		if f.opt != nil {
+			f.opt.Drop()
+		}
+		for _, p := range f.prompts {
+			p.Sparse.Drop()
+			p.Dense.Drop()
+		}
+		return nil
+	})
+}

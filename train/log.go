@@ -1,0 +1,58 @@
+package train
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/google/renameio/v2"
+)
+
+// trainLog is train.jsonl: a Point a line.
+type trainLog struct {
+	path string
+	file *os.File
+}
+
+// openLog opens the log to go on after step: lines of later steps, which an interrupted run left behind
+// its last checkpoint, are dropped.
+func openLog(path string, step int) (*trainLog, error) {
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open training log: %w", err)
+	}
+	var kept bytes.Buffer
+	lines := bufio.NewScanner(bytes.NewReader(old))
+	for lines.Scan() {
+		var p Point
+		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Step > step {
+			break
+		}
+		kept.Write(lines.Bytes())
+		kept.WriteByte('\n')
+	}
+	if err := renameio.WriteFile(path, kept.Bytes(), 0o644); err != nil {
+		return nil, fmt.Errorf("open training log: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open training log: %w", err)
+	}
+	return &trainLog{path: path, file: file}, nil
+}
+
+func (l *trainLog) add(p Point) error {
+	line, err := json.Marshal(p)
+	if err == nil {
+		_, err = l.file.Write(append(line, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write training log %q: %w", l.path, err)
+	}
+	return nil
+}
+
+func (l *trainLog) close() { l.file.Close() }
