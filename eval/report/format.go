@@ -1,0 +1,86 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"samtune/eval"
+)
+
+// missing stands where a value is not defined.
+const missing = "–"
+
+func number(f eval.Float, digits int) string {
+	if v := float64(f); math.IsNaN(v) || math.IsInf(v, 0) {
+		return missing
+	}
+	return decimal(float64(f), digits)
+}
+
+// decimal prints v without the sign of a zero that rounding made of a small negative number.
+func decimal(v float64, digits int) string {
+	s := fmt.Sprintf("%.*f", digits, v)
+	if strings.Trim(s, "-0.") == "" {
+		return strings.TrimPrefix(s, "-")
+	}
+	return s
+}
+
+func signed(f eval.Float, digits int) string {
+	s := number(f, digits)
+	if s == missing || strings.HasPrefix(s, "-") || strings.Trim(s, "0.") == "" {
+		return s
+	}
+	return "+" + s
+}
+
+func interval(ci eval.Interval, digits int) string {
+	low, high := number(ci[0], digits), number(ci[1], digits)
+	if low == missing || high == missing {
+		return missing
+	}
+	return low + " to " + high
+}
+
+// probability prints p with two significant digits.
+func probability(p eval.Float) string {
+	if !p.Defined() {
+		return missing
+	}
+	return fmt.Sprintf("%#.2g", float64(p))
+}
+
+// clock prints seconds as m:ss, from an hour on as h:mm:ss.
+func clock(seconds float64) string {
+	if math.IsNaN(seconds) || seconds < 0 || seconds > math.MaxInt32 {
+		return missing
+	}
+	s := int(math.Round(seconds))
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func mebibytes(mb float64) string {
+	if mb <= 0 {
+		return missing
+	}
+	return fmt.Sprintf("%.0f MiB", mb)
+}
+
+// clip shortens s to at most n characters.
+func clip(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,159 @@
+package report
+
+import (
+	"fmt"
+	"sort"
+
+	"samtune/eval"
+)
+
+// metric is a column of the tables.
+type metric struct {
+	name    string
+	digits  int
+	better  string // "↑": higher is better; "↓": lower is
+	unit    string
+	of      func(*eval.Method) eval.Summary
+	score   func(*eval.Scores) eval.Float
+	Meaning string
+	Source  string
+}
+
+// Heading names the metric with its unit or tolerance.
+func (m metric) Heading() string {
+	if m.unit == "" {
+		return m.name
+	}
+	return m.name + " (" + m.unit + ")"
+}
+
+// metricsOf lists the metrics in the order of every table.
+func metricsOf(r *eval.Results) []metric {
+	tolerance := fmt.Sprintf("at %g %s", r.NSDTolerance, r.Unit)
+	return []metric{
+		{"Dice", 3, "↑", "",
+			func(m *eval.Method) eval.Summary { return m.Dice }, func(s *eval.Scores) eval.Float { return s.Dice },
+			"Twice the overlap over the sum of both areas: 2 TP / (2 TP + FP + FN). Not defined where truth and prediction are both empty; such cases are counted and never scored 1.",
+			"Dice, Ecology 26, 1945"},
+		{"IoU", 3, "↑", "",
+			func(m *eval.Method) eval.Summary { return m.IoU }, func(s *eval.Scores) eval.Float { return s.IoU },
+			"Overlap over union: TP / (TP + FP + FN).",
+			"Jaccard, New Phytologist 11, 1912"},
+		{"Sensitivity", 3, "↑", "",
+			func(m *eval.Method) eval.Summary { return m.Sensitivity }, func(s *eval.Scores) eval.Float { return s.Sensitivity },
+			"Share of the true structure that was found: TP / (TP + FN).", ""},
+		{"Specificity", 3, "↑", "",
+			func(m *eval.Method) eval.Summary { return m.Specificity }, func(s *eval.Scores) eval.Float { return s.Specificity },
+			"Share of the background that was left alone: TN / (TN + FP).", ""},
+		{"Accuracy", 3, "↑", "",
+			func(m *eval.Method) eval.Summary { return m.Accuracy }, func(s *eval.Scores) eval.Float { return s.Accuracy },
+			"Share of pixels that are right. High for an empty prediction where the structure is small.", ""},
+		{"AUC", 3, "↑", "",
+			func(m *eval.Method) eval.Summary { return m.AUC }, func(s *eval.Scores) eval.Float { return s.AUC },
+			"Area under the ROC curve of the predicted pixel scores: it does not depend on the threshold; 0.5 is chance.",
+			"Hanley and McNeil, Radiology 143, 1982"},
+		{"clDice", 3, "↑", "",
+			func(m *eval.Method) eval.Summary { return m.ClDice }, func(s *eval.Scores) eval.Float { return s.ClDice },
+			"Dice of centre lines: whether the skeleton of each mask lies inside the other. It asks whether tubes are connected, not how thick they are.",
+			"Shit et al., CVPR 2021"},
+		{"HD95", 2, "↓", r.Unit,
+			func(m *eval.Method) eval.Summary { return m.HD95 }, func(s *eval.Scores) eval.Float { return s.HD95 },
+			"95th percentile of the distances between the two outlines. Not defined where an outline is missing.",
+			"Huttenlocher et al., IEEE TPAMI 15, 1993"},
+		{"ASSD", 2, "↓", r.Unit,
+			func(m *eval.Method) eval.Summary { return m.ASSD }, func(s *eval.Scores) eval.Float { return s.ASSD },
+			"Mean distance between the two outlines, taken both ways. Not defined where an outline is missing.",
+			"Heimann et al., IEEE TMI 28, 2009"},
+		{"NSD", 3, "↑", tolerance,
+			func(m *eval.Method) eval.Summary { return m.NSD }, func(s *eval.Scores) eval.Float { return s.NSD },
+			"Normalised surface Dice: share of both outlines that lies within the tolerance of the other.",
+			"Nikolov et al., JMIR 23, 2021"},
+	}
+}
+
+// sortedBefore lists the keys of r.Before: prompts that need no ground truth first, then oracle ones.
+func sortedBefore(r *eval.Results) []string {
+	keys := make([]string, 0, len(r.Before))
+	for k := range r.Before {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool {
+		if a, b := r.Before[keys[i]].Oracle, r.Before[keys[j]].Oracle; a != b {
+			return b
+		}
+		return keys[i] < keys[j]
+	})
+	return keys
+}
+
+// comparedBefore is the zero-shot method that stands for "before": the one of the paired test, without
+// it the best one that needs no ground truth, without such a one the first. It is empty where there is none.
+func comparedBefore(r *eval.Results) string {
+	if r.Paired != nil {
+		return r.Paired.Before
+	}
+	keys := sortedBefore(r)
+	best := ""
+	for _, k := range keys {
+		m := r.Before[k]
+		if !m.Oracle && (best == "" || !r.Before[best].Dice.Mean.Defined() || m.Dice.Mean > r.Before[best].Dice.Mean) {
+			best = k
+		}
+	}
+	if best == "" && len(keys) > 0 {
+		return keys[0]
+	}
+	return best
+}
+
+// zeroShotLabel names a method for people; what was made from the ground truth says so.
+func zeroShotLabel(m *eval.Method) string {
+	if m.Oracle {
+		return m.Label + " (oracle)"
+	}
+	return m.Label
+}
+
+// afterKey is the method of the fine-tuned rows.
+const afterKey = "after"
+
+// scores are the rows of one test case, by method.
+type scores map[string]*eval.Scores
+
+func (s scores) dice(method string) eval.Float {
+	if v, ok := s[method]; ok {
+		return v.Dice
+	}
+	return eval.Undefined
+}
+
+// testCase is a test case with what every method made of it.
+type testCase struct {
+	id, patient string
+	scores      scores
+}
+
+// groupRows brings rows together by case, ordered by case. It refuses two rows for one case and method
+// and rows of a method that the results don't know.
+func groupRows(r *eval.Results, rows []eval.CaseResult) ([]testCase, error) {
+	at := map[string]int{}
+	var cases []testCase
+	for i := range rows {
+		row := &rows[i]
+		if _, known := r.Before[row.Method]; !known && !(row.Method == afterKey && r.After != nil) {
+			return nil, fmt.Errorf("case %q has a row of the method %q, which the results don't hold", row.Case, row.Method)
+		}
+		n, seen := at[row.Case]
+		if !seen {
+			n = len(cases)
+			at[row.Case] = n
+			cases = append(cases, testCase{id: row.Case, patient: row.Patient, scores: scores{}})
+		}
+		if _, twice := cases[n].scores[row.Method]; twice {
+			return nil, fmt.Errorf("case %q has two rows of the method %q", row.Case, row.Method)
+		}
+		cases[n].scores[row.Method] = &row.Scores
+	}
+	sort.Slice(cases, func(i, j int) bool { return cases[i].id < cases[j].id })
+	return cases, nil
+}

@@ -1,0 +1,237 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"hash/fnv"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/image/draw"
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+
+	"samtune/data"
+	"samtune/eval"
+)
+
+// CaseOverlay is a test case that the report shows in pictures.
+type CaseOverlay struct {
+	Role          string // "best", "median" or "worst"
+	Case          string
+	BeforeLabel   string // how the case was segmented before: "zero-shot, full-image box"
+	AfterLabel    string // and after
+	BeforeDice    eval.Float
+	AfterDice     eval.Float
+	Image         *data.Image
+	Truth, Valid  *data.Mask
+	Before, After *data.Mask // predictions; nil: there is none, and no panel for it
+}
+
+// FileName is the name of the case's picture in the overlays folder.
+func (c CaseOverlay) FileName() string {
+	safe := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' {
+			return r
+		}
+		return '_'
+	}, c.Case)
+	if safe != c.Case || len(safe) > 80 {
+		h := fnv.New32a()
+		h.Write([]byte(c.Case))
+		safe = fmt.Sprintf("%s-%08x", safe[:min(len(safe), 60)], h.Sum32())
+	}
+	return c.Role + "-" + safe + ".png"
+}
+
+// Pick chooses the cases to show: the best, the median (the lower one of two) and the worst by Dice after
+// fine-tuning, or by zero-shot Dice where nothing was fine-tuned. Cases without a Dice are left out; of
+// equal ones the first by name is taken. The caller adds the pictures.
+func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
+	before := comparedBefore(r)
+	by := before
+	if r.After != nil {
+		by = afterKey
+	}
+	dice := map[string]map[string]eval.Float{before: {}, by: {}}
+	var ranked []string
+	for _, row := range rows {
+		if byCase, wanted := dice[row.Method]; wanted {
+			byCase[row.Case] = row.Dice
+		}
+		if row.Method == by && row.Dice.Defined() {
+			ranked = append(ranked, row.Case)
+		}
+	}
+	sort.Slice(ranked, func(i, j int) bool {
+		if a, b := dice[by][ranked[i]], dice[by][ranked[j]]; a != b {
+			return a > b
+		}
+		return ranked[i] < ranked[j]
+	})
+	roles := []struct {
+		name string
+		at   int
+	}{{"best", 0}, {"median", len(ranked) / 2}, {"worst", len(ranked) - 1}}
+	var out []CaseOverlay
+	last := -1
+	for _, role := range roles {
+		if role.at <= last || len(ranked) == 0 {
+			continue
+		}
+		if len(ranked) == 2 && role.name == "median" {
+			continue
+		}
+		last = role.at
+		c := CaseOverlay{Role: role.name, Case: ranked[role.at], BeforeDice: eval.Undefined, AfterDice: eval.Undefined}
+		if m, ok := r.Before[before]; ok {
+			c.BeforeLabel = "zero-shot, " + zeroShotLabel(m)
+			if d, ok := dice[before][c.Case]; ok {
+				c.BeforeDice = d
+			}
+		}
+		if r.After != nil {
+			c.AfterLabel = "fine-tuned on " + count(r.Shots, "image", "images")
+			c.AfterDice = dice[by][c.Case]
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// panel is one picture of a triptych with the line above it.
+type panel struct {
+	title, label string
+	dice         eval.Float
+	picture      image.Image
+}
+
+// panels draws what is there of picture, before and after, no side longer than side pixels (0: any).
+func (c CaseOverlay) panels(side int) ([]panel, error) {
+	masks := []struct {
+		title, label string
+		dice         eval.Float
+		mask         *data.Mask
+	}{{"before", c.BeforeLabel, c.BeforeDice, c.Before}, {"after", c.AfterLabel, c.AfterDice, c.After}}
+	var out []panel
+	for _, m := range masks {
+		if m.mask == nil {
+			continue
+		}
+		if err := checkSizes(c.Image, m.mask, c.Truth, c.Valid); err != nil {
+			return nil, fmt.Errorf("draw case %q: %w", c.Case, err)
+		}
+		if len(out) == 0 {
+			out = append(out, panel{title: "picture", label: c.Case, dice: eval.Undefined,
+				picture: shrinkImage(c.Image, fit(c.Image.Width, c.Image.Height, side))})
+		}
+		out = append(out, panel{m.title, m.label, m.dice, drawOverlay(c.Image, m.mask, c.Truth, c.Valid, side)})
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("draw case %q: it has neither a prediction before nor one after", c.Case)
+	}
+	return out, nil
+}
+
+// Sizes of a triptych in pixels.
+const (
+	fileSide   = 1024 // longest side of a panel in a file
+	leastPanel = 256  // a smaller panel is enlarged by a whole factor
+	gap        = 12
+	strip      = 30
+	fontSize   = 16
+)
+
+// SideBySide draws picture, before and after beside each other, with a line above each panel and a legend
+// below. Panels of more than 1024 pixels are shrunk, small ones are enlarged by a whole factor.
+func SideBySide(c CaseOverlay) (image.Image, error) {
+	shown, err := c.panels(fileSide)
+	if err != nil {
+		return nil, err
+	}
+	face, err := captionFace()
+	if err != nil {
+		return nil, err
+	}
+	defer face.Close()
+	size := shown[0].picture.Bounds().Size()
+	size = size.Mul((leastPanel + size.X - 1) / size.X)
+	out := image.NewRGBA(image.Rect(0, 0, gap+len(shown)*(size.X+gap), strip+size.Y+strip))
+	draw.Draw(out, out.Bounds(), image.White, image.Point{}, draw.Src)
+	for i, p := range shown {
+		x := gap + i*(size.X+gap)
+		text := p.title + ": " + p.label
+		if p.dice.Defined() {
+			text = fmt.Sprintf("%s, Dice %s", text, number(p.dice, 3))
+		}
+		caption(out, face, x, strip-10, shorten(face, text, size.X))
+		draw.NearestNeighbor.Scale(out, image.Rect(x, strip, x+size.X, strip+size.Y), p.picture, p.picture.Bounds(), draw.Src, nil)
+	}
+	x := gap
+	for _, e := range legend {
+		y := strip + size.Y + 9
+		draw.Draw(out, image.Rect(x, y, x+14, y+14), image.NewUniform(color.Gray{0x33}), image.Point{}, draw.Src)
+		draw.Draw(out, image.Rect(x+1, y+1, x+13, y+13), image.NewUniform(e.Colour), image.Point{}, draw.Src)
+		x = caption(out, face, x+20, y+13, e.Name) + 24
+	}
+	return out, nil
+}
+
+func captionFace() (font.Face, error) {
+	f, err := opentype.Parse(goregular.TTF)
+	if err != nil {
+		return nil, fmt.Errorf("read caption font: %w", err)
+	}
+	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: fontSize, DPI: 72, Hinting: font.HintingFull})
+	if err != nil {
+		return nil, fmt.Errorf("read caption font: %w", err)
+	}
+	return face, nil
+}
+
+// caption writes text with its base line at y and returns where it ends.
+func caption(dst draw.Image, face font.Face, x, y int, text string) int {
+	d := font.Drawer{Dst: dst, Src: image.NewUniform(color.Gray{0x1A}), Face: face, Dot: fixed.P(x, y)}
+	d.DrawString(text)
+	return d.Dot.X.Ceil()
+}
+
+// shorten cuts text in the middle so that it is at most width pixels wide; the Dice at its end stays.
+func shorten(face font.Face, text string, width int) string {
+	r := []rune(text)
+	for keep := len(r); font.MeasureString(face, text).Ceil() > width && keep > 2; keep-- {
+		text = string(r[:keep/2]) + "…" + string(r[len(r)-keep/2:])
+	}
+	return text
+}
+
+// WriteOverlays writes a picture of each case into dir, which it makes: picture, before and after beside
+// each other, as PNG under the case's FileName. A file is written to a temporary name first and renamed.
+func WriteOverlays(dir string, cases []CaseOverlay) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write overlays: %w", err)
+	}
+	for _, c := range cases {
+		img, err := SideBySide(c)
+		if err != nil {
+			return fmt.Errorf("write overlays: %w", err)
+		}
+		var buf bytes.Buffer
+		if err := png.Encode(&buf, img); err != nil {
+			return fmt.Errorf("write overlay of case %q: %w", c.Case, err)
+		}
+		path := filepath.Join(dir, c.FileName())
+		if err := renameio.WriteFile(path, buf.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("write %q: %w", path, err)
+		}
+	}
+	return nil
+}
