@@ -1,0 +1,103 @@
+package eval
+
+import "fmt"
+
+// Values of CaseResult.Method beside the prompt kinds.
+const (
+	MethodAfter   = "after"      // the fine-tuned model
+	MethodTrivial = "everything" // every pixel of the valid region
+)
+
+// Compare pairs the cases of two methods by their names and tests Dice after - before over the pairs in
+// which both are defined. Before, the key that the result quotes, says which method it is compared
+// with. The interval is that of Summarise over the differences. Without a pair every number is undefined.
+func Compare(key string, before, after []CaseResult, seed int64) (*Paired, error) {
+	first, err := byCase(before)
+	if err != nil {
+		return nil, fmt.Errorf("compare with %q: before: %w", key, err)
+	}
+	if _, err := byCase(after); err != nil {
+		return nil, fmt.Errorf("compare with %q: after: %w", key, err)
+	}
+	p := &Paired{Before: key}
+	var differences []float64
+	for _, row := range after {
+		b, ok := first[row.Case]
+		if !ok || !b.Dice.Defined() || !row.Dice.Defined() {
+			continue
+		}
+		differences = append(differences, float64(row.Dice-b.Dice))
+		switch {
+		case row.Dice > b.Dice:
+			p.Wins++
+		case row.Dice < b.Dice:
+			p.Losses++
+		default:
+			p.Ties++
+		}
+	}
+	s := summarise(differences, newStream(seed, "paired dice"))
+	p.N, p.Difference, p.CI95 = s.N, s.Mean, s.CI95
+	if p.N == 0 {
+		p.P, p.Test = Undefined, "no pairs to test"
+		return p, nil
+	}
+	value, test := wilcoxon(differences)
+	p.P, p.Test = Float(value), test
+	return p, nil
+}
+
+func byCase(rows []CaseResult) (map[string]*CaseResult, error) {
+	m := make(map[string]*CaseResult, len(rows))
+	for i := range rows {
+		if _, twice := m[rows[i].Case]; twice {
+			return nil, fmt.Errorf("case %q occurs twice", rows[i].Case)
+		}
+		m[rows[i].Case] = &rows[i]
+	}
+	return m, nil
+}
+
+// MethodOf summarises every metric over a method's rows. Each metric's intervals are drawn from a
+// stream of its own, so that none depends on which others there are.
+func MethodOf(label string, oracle bool, rows []CaseResult, seed int64) *Method {
+	m := &Method{Label: label, Oracle: oracle}
+	for i := range rows {
+		if s := &rows[i].Scores; s.TP+s.FP+s.FN == 0 {
+			m.BothEmpty++
+		}
+	}
+	for _, metric := range metrics {
+		values := make([]float64, len(rows))
+		for i := range rows {
+			values[i] = float64(*metric.value(&rows[i].Scores))
+		}
+		*metric.summary(m) = summarise(values, newStream(seed, metric.name))
+	}
+	return m
+}
+
+// TrivialOf summarises the rows of the baseline that calls everything foreground: each case scored
+// with its valid region as the prediction.
+func TrivialOf(rows []CaseResult, seed int64) *Trivial {
+	m := MethodOf("everything foreground", false, rows, seed)
+	return &Trivial{Dice: m.Dice.Mean, Method: *m}
+}
+
+// metrics are the metrics in the order of tables and columns.
+var metrics = []struct {
+	name    string
+	value   func(*Scores) *Float
+	summary func(*Method) *Summary
+}{
+	{"dice", func(s *Scores) *Float { return &s.Dice }, func(m *Method) *Summary { return &m.Dice }},
+	{"iou", func(s *Scores) *Float { return &s.IoU }, func(m *Method) *Summary { return &m.IoU }},
+	{"sensitivity", func(s *Scores) *Float { return &s.Sensitivity }, func(m *Method) *Summary { return &m.Sensitivity }},
+	{"specificity", func(s *Scores) *Float { return &s.Specificity }, func(m *Method) *Summary { return &m.Specificity }},
+	{"accuracy", func(s *Scores) *Float { return &s.Accuracy }, func(m *Method) *Summary { return &m.Accuracy }},
+	{"auc", func(s *Scores) *Float { return &s.AUC }, func(m *Method) *Summary { return &m.AUC }},
+	{"cldice", func(s *Scores) *Float { return &s.ClDice }, func(m *Method) *Summary { return &m.ClDice }},
+	{"hd95", func(s *Scores) *Float { return &s.HD95 }, func(m *Method) *Summary { return &m.HD95 }},
+	{"assd", func(s *Scores) *Float { return &s.ASSD }, func(m *Method) *Summary { return &m.ASSD }},
+	{"nsd", func(s *Scores) *Float { return &s.NSD }, func(m *Method) *Summary { return &m.NSD }},
+}
