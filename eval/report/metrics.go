@@ -54,19 +54,19 @@ func metricsOf(r *eval.Results) []metric {
 			"Hanley and McNeil, Radiology 143, 1982"},
 		{"clDice", 3, "↑", "",
 			func(m *eval.Method) eval.Summary { return m.ClDice }, func(s *eval.Scores) eval.Float { return s.ClDice },
-			"Dice of centre lines: whether the skeleton of each mask lies inside the other. It asks whether tubes are connected, not how thick they are.",
+			"Dice of centre lines: whether the skeleton of each mask lies inside the other. It asks whether tubes are connected, not how thick they are. Not defined where a skeleton is empty.",
 			"Shit et al., CVPR 2021"},
 		{"HD95", 2, "↓", r.Unit,
 			func(m *eval.Method) eval.Summary { return m.HD95 }, func(s *eval.Scores) eval.Float { return s.HD95 },
-			"95th percentile of the distances between the two outlines. Not defined where an outline is missing.",
+			"95th percentile of the distances from each outline to the other, both directions pooled. Not defined where a mask is empty.",
 			"Huttenlocher et al., IEEE TPAMI 15, 1993"},
 		{"ASSD", 2, "↓", r.Unit,
 			func(m *eval.Method) eval.Summary { return m.ASSD }, func(s *eval.Scores) eval.Float { return s.ASSD },
-			"Mean distance between the two outlines, taken both ways. Not defined where an outline is missing.",
+			"Mean of the distances from each outline to the other, both directions pooled. Not defined where a mask is empty.",
 			"Heimann et al., IEEE TMI 28, 2009"},
 		{"NSD", 3, "↑", tolerance,
 			func(m *eval.Method) eval.Summary { return m.NSD }, func(s *eval.Scores) eval.Float { return s.NSD },
-			"Normalised surface Dice: share of both outlines that lies within the tolerance of the other.",
+			"Normalised surface Dice: share of both outlines that lies within the tolerance of the other. Not defined where both masks are empty.",
 			"Nikolov et al., JMIR 23, 2021"},
 	}
 }
@@ -74,8 +74,10 @@ func metricsOf(r *eval.Results) []metric {
 // sortedBefore lists the keys of r.Before: prompts that need no ground truth first, then oracle ones.
 func sortedBefore(r *eval.Results) []string {
 	keys := make([]string, 0, len(r.Before))
-	for k := range r.Before {
-		keys = append(keys, k)
+	for k, m := range r.Before {
+		if m != nil {
+			keys = append(keys, k)
+		}
 	}
 	sort.Slice(keys, func(i, j int) bool {
 		if a, b := r.Before[keys[i]].Oracle, r.Before[keys[j]].Oracle; a != b {
@@ -114,9 +116,6 @@ func zeroShotLabel(m *eval.Method) string {
 	return m.Label
 }
 
-// afterKey is the method of the fine-tuned rows.
-const afterKey = "after"
-
 // scores are the rows of one test case, by method.
 type scores map[string]*eval.Scores
 
@@ -134,13 +133,16 @@ type testCase struct {
 }
 
 // groupRows brings rows together by case, ordered by case. It refuses two rows for one case and method
-// and rows of a method that the results don't know.
+// and rows of a method that the results don't know; those of the trivial baseline are not shown by case.
 func groupRows(r *eval.Results, rows []eval.CaseResult) ([]testCase, error) {
 	at := map[string]int{}
 	var cases []testCase
 	for i := range rows {
 		row := &rows[i]
-		if _, known := r.Before[row.Method]; !known && !(row.Method == afterKey && r.After != nil) {
+		switch _, known := r.Before[row.Method]; {
+		case row.Method == eval.MethodTrivial:
+			continue
+		case !known && !(row.Method == eval.MethodAfter && r.After != nil):
 			return nil, fmt.Errorf("case %q has a row of the method %q, which the results don't hold", row.Case, row.Method)
 		}
 		n, seen := at[row.Case]

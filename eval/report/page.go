@@ -27,27 +27,28 @@ var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
 // page is what both forms of the report say, already in words and digits.
 type page struct {
-	Title, Kicker string
-	Verdict       verdict
-	Tuned         bool
-	Caveats       []string
-	Facts         []factGroup
-	Metrics       []metric
-	Headings      []heading
-	Groups        []methodGroup
-	Notes         []string
-	References    []fact
-	CaseHeadings  []heading
-	Cases         []caseRowText
-	BeforeLabel   string
-	CasePlot      template.HTML
-	CurvePlot     template.HTML
-	CurveNote     string
-	Overlays      []overlayText
-	Legend        []legendEntry
-	Costs         []fact
-	Config        string
-	CSS           template.CSS
+	Title, Kicker        string
+	Verdict              verdict
+	Tuned                bool
+	Caveats              []string
+	Facts                []factGroup
+	Metrics              []metric
+	Headings             []heading
+	Groups               []methodGroup
+	Notes                []string
+	References           []fact
+	CaseHeadings         []heading
+	Cases                []caseRowText
+	BeforeLabel          string
+	CasePlot             template.HTML
+	CurvePlot            template.HTML
+	CurveNote            string
+	Overlays             []overlayText
+	Legend               []legendEntry
+	Costs                []fact
+	IntervalMethod, Test string
+	Config               string
+	CSS                  template.CSS
 }
 
 type fact struct {
@@ -100,11 +101,6 @@ func newPage(in Input) (*page, error) {
 	if r == nil {
 		return nil, errors.New("no results")
 	}
-	for _, k := range sortedBefore(r) {
-		if r.Before[k] == nil {
-			return nil, fmt.Errorf("the method %q has no results", k)
-		}
-	}
 	if r.Paired != nil && r.Before[r.Paired.Before] == nil {
 		return nil, fmt.Errorf("the comparison names the method %q, which the results don't hold", r.Paired.Before)
 	}
@@ -113,22 +109,26 @@ func newPage(in Input) (*page, error) {
 		return nil, err
 	}
 	p := &page{
-		Title:      titleOf(r),
-		Kicker:     kicker(r),
-		Verdict:    verdictOf(r),
-		Tuned:      r.After != nil,
-		Caveats:    caveats(r),
-		Facts:      factsOf(r, cases),
-		Metrics:    metricsOf(r),
-		Notes:      tableNotes(r),
-		References: sortedFacts(r.Reference),
-		CasePlot:   casePlot(r, cases),
-		CurvePlot:  curvePlot(in.Log, r.Training),
-		CurveNote:  curveNote(r.Training),
-		Legend:     legend,
-		Costs:      costsOf(r),
-		Config:     in.Config,
-		CSS:        template.CSS(pageCSS),
+		Title:          titleOf(r),
+		Kicker:         kicker(r),
+		Verdict:        verdictOf(r),
+		Tuned:          r.After != nil,
+		Caveats:        caveats(r),
+		Facts:          factsOf(r, cases),
+		Metrics:        metricsOf(r),
+		Notes:          tableNotes(r),
+		References:     sortedFacts(r.Reference),
+		CasePlot:       casePlot(r, cases),
+		CurvePlot:      curvePlot(in.Log, r.Training),
+		CurveNote:      curveNote(r.Training),
+		Legend:         legend,
+		Costs:          costsOf(r),
+		Config:         in.Config,
+		IntervalMethod: eval.IntervalMethod,
+		CSS:            template.CSS(pageCSS),
+	}
+	if r.Paired != nil {
+		p.Test = r.Paired.Test
 	}
 	for _, m := range p.Metrics {
 		p.Headings = append(p.Headings, heading{m.name, m.unit, m.better})
@@ -233,7 +233,7 @@ func cellOf(m metric, s eval.Summary) cell {
 
 // tableNotes are the remarks below the table of methods.
 func tableNotes(r *eval.Results) []string {
-	notes := []string{fmt.Sprintf("Means over %s at the image's own resolution, inside the valid region; below each its 95 %% bootstrap interval. ↑ higher is better, ↓ lower is better.",
+	notes := []string{fmt.Sprintf("Means over %s at the image's own resolution, inside the valid region, each with its 95 %% confidence interval. ↑ higher is better, ↓ lower is better.",
 		count(r.Cases, "test case", "test cases"))}
 	undefined, empty := false, []string{}
 	look := func(label string, m *eval.Method) {
@@ -268,18 +268,18 @@ func tableNotes(r *eval.Results) []string {
 
 func (p *page) setCases(r *eval.Results, cases []testCase) {
 	before := comparedBefore(r)
-	if m, ok := r.Before[before]; ok {
+	if m := r.Before[before]; m != nil {
 		p.BeforeLabel = zeroShotLabel(m)
 	}
 	by := before
 	if r.After != nil {
-		by = afterKey
+		by = eval.MethodAfter
 	}
 	p.CaseHeadings = p.Headings
 	for _, c := range cases {
 		row := caseRowText{Case: c.id, Patient: c.patient}
 		if r.After != nil {
-			a, b := c.scores.dice(before), c.scores.dice(afterKey)
+			a, b := c.scores.dice(before), c.scores.dice(eval.MethodAfter)
 			row.Before, row.Difference = number(a, 3), signed(b-a, 3)
 			if b < a {
 				row.Class = "worse"

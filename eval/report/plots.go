@@ -25,7 +25,7 @@ func casePlot(r *eval.Results, cases []testCase) template.HTML {
 	before := comparedBefore(r)
 	by := before
 	if r.After != nil {
-		by = afterKey
+		by = eval.MethodAfter
 	}
 	shown := make([]testCase, 0, len(cases))
 	low, high := 1.0, 0.0
@@ -83,7 +83,7 @@ func casePlot(r *eval.Results, cases []testCase) template.HTML {
 }
 
 func drawCase(s *svg, x scale, y float64, c testCase, before string, tuned, named bool) {
-	a, b := c.scores.dice(before), c.scores.dice(afterKey)
+	a, b := c.scores.dice(before), c.scores.dice(eval.MethodAfter)
 	if named {
 		s.text("label", "end", x.start-12, y+4, clip(c.id, labelLetters))
 	}
@@ -122,18 +122,18 @@ func drawMeans(s *svg, x scale, y float64, r *eval.Results, before string) {
 		if low, high := m.Dice.CI95[0], m.Dice.CI95[1]; low.Defined() && high.Defined() {
 			l, h := x.at(clamp(float64(low), x)), x.at(clamp(float64(high), x))
 			s.line("whisker", l, y, h, y)
-			s.line("whisker", l, y-4, l, y+4)
-			s.line("whisker", h, y-4, h, y+4)
+			s.line("whisker", l, y-5, l, y+5)
+			s.line("whisker", h, y-5, h, y+5)
 		}
-		s.circle(class, x.at(clamp(float64(m.Dice.Mean), x)), y, 5.5)
+		s.circle(class, x.at(clamp(float64(m.Dice.Mean), x)), y, 3.5)
 		s.text("tick strong", "end", plotWidth-4, y+4, number(m.Dice.Mean, 3))
 	}
 	if r.After == nil {
-		mean("after", "mean, 95 % interval", y+6, r.Before[before])
+		mean("after", "mean", y+6, r.Before[before])
 		return
 	}
 	mean("before", "mean before", y+6, r.Before[before])
-	mean("after", "mean after, 95 % interval", y+6+caseRow, r.After)
+	mean("after", "mean after", y+6+caseRow, r.After)
 }
 
 func clamp(v float64, x scale) float64 { return math.Min(math.Max(v, x.from), x.to) }
@@ -150,6 +150,10 @@ func drawKey(s *svg, left, y float64, tuned bool) {
 	s.text("tick", "start", left+156, y+4, "after: fine-tuned")
 	s.line("loss", left+280, y, left+304, y)
 	s.text("tick", "start", left+312, y+4, "got worse")
+	s.line("whisker", left+386, y, left+406, y)
+	s.line("whisker", left+386, y-5, left+386, y+5)
+	s.line("whisker", left+406, y-5, left+406, y+5)
+	s.text("tick", "start", left+414, y+4, "95 % interval")
 }
 
 // curvePlot draws the training loss and, below it on the same steps, Dice on the validation cases with the
@@ -198,7 +202,7 @@ func curvePlot(log []TrainPoint, t eval.Training) template.HTML {
 	from, _, step, digits := axis(first, last, 8)
 	for _, v := range ticks(from, last, step) {
 		if v >= first {
-			s.text("tick", "middle", x.at(v), foot+16, decimal(v, digits))
+			s.text("tick", "middle", x.at(v), foot+16, tickLabel(v, digits))
 		}
 	}
 	s.text("axis", "middle", (x.start+x.end)/2, foot+34, "optimiser step")
@@ -215,7 +219,7 @@ func drawCurve(s *svg, x scale, top, height float64, name string, points [][2]fl
 	y := scale{from, to, top + height, top}
 	for _, v := range ticks(from, to, step) {
 		s.line("grid", x.start, y.at(v), x.end, y.at(v))
-		s.text("tick", "end", x.start-8, y.at(v)+4, decimal(v, digits))
+		s.text("tick", "end", x.start-8, y.at(v)+4, tickLabel(v, digits))
 	}
 	s.text("axis", "start", x.start, top-9, name)
 	line := make([][2]float64, len(points))

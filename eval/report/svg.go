@@ -5,6 +5,7 @@ import (
 	"html"
 	"html/template"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -82,6 +83,14 @@ func axis(low, high float64, n int) (from, to, step float64, digits int) {
 	}
 	digits = max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	return math.Floor(low/step+1e-9) * step, math.Ceil(high/step-1e-9) * step, step, digits
+}
+
+// tickLabel prints a tick; one of millions, as of a loss that grew without bound, in few letters.
+func tickLabel(v float64, digits int) string {
+	if math.Abs(v) >= 1e6 {
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	return decimal(v, digits)
 }
 
 // ticks lists the ticks of an axis.

@@ -120,7 +120,7 @@ func syntheticRun() Input {
 	}
 	difference := r.After.Dice.Mean - r.Before["box"].Dice.Mean
 	r.Paired = &eval.Paired{Before: "box", Difference: difference, CI95: eval.Interval{difference - 0.014, difference + 0.014},
-		P: 1.9073486328125e-06, Test: "Wilcoxon signed-rank test, exact, two-sided", N: 20, Wins: 20}
+		P: 1.9073486328125e-06, Test: "Wilcoxon signed-rank test, two-sided, exact", N: 20, Wins: 20}
 	everything := methodFrom("everything is foreground", false, []eval.CaseResult{syntheticRow("x", "trivial", 0.226, 0, rng)})
 	r.Trivial = &eval.Trivial{Dice: everything.Dice.Mean, Method: *everything}
 	for step := 1; step <= 300; step++ {
@@ -133,7 +133,7 @@ func syntheticRun() Input {
 	}
 	in.Overlays = Pick(r, in.Rows)
 	for i := range in.Overlays {
-		addPictures(&in.Overlays[i], 565, 584, uint64(i))
+		addPictures(&in.Overlays[i], 141, 146, uint64(i))
 	}
 	return in
 }

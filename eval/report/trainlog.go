@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sort"
 )
@@ -35,6 +36,19 @@ func ReadTrainLog(path string) ([]TrainPoint, error) {
 	return points, nil
 }
 
+// check refuses what no training writes.
+func (p TrainPoint) check() error {
+	switch {
+	case p.Step < 0 || p.Step > math.MaxInt32:
+		return fmt.Errorf("step is %d, want 0 to %d", p.Step, math.MaxInt32)
+	case math.Abs(p.Loss) > math.MaxFloat32:
+		return fmt.Errorf("loss is %g, want a float32", p.Loss)
+	case p.ValDice != nil && (*p.ValDice < 0 || *p.ValDice > 1):
+		return fmt.Errorf("val_dice is %g, want 0 to 1", *p.ValDice)
+	}
+	return nil
+}
+
 // maxLogLine bounds the memory that a damaged log can take, in bytes.
 const maxLogLine = 1 << 20
 
@@ -57,8 +71,8 @@ func parseTrainLog(r io.Reader) ([]TrainPoint, error) {
 		if err := json.Unmarshal(text, &p); err != nil {
 			return nil, fmt.Errorf(`line %d: %w; want {"step": 1, "loss": 0.7, "lr": 0.0001}`, line, err)
 		}
-		if p.Step < 0 {
-			return nil, fmt.Errorf("line %d: step is %d, want 0 or more", line, p.Step)
+		if err := p.check(); err != nil {
+			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
 		if n, twice := at[p.Step]; twice {
 			points[n] = p

@@ -59,7 +59,7 @@ func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 	before := comparedBefore(r)
 	by := before
 	if r.After != nil {
-		by = afterKey
+		by = eval.MethodAfter
 	}
 	dice := map[string]map[string]eval.Float{before: {}, by: {}}
 	var ranked []string
@@ -92,7 +92,7 @@ func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 		}
 		last = role.at
 		c := CaseOverlay{Role: role.name, Case: ranked[role.at], BeforeDice: eval.Undefined, AfterDice: eval.Undefined}
-		if m, ok := r.Before[before]; ok {
+		if m := r.Before[before]; m != nil {
 			c.BeforeLabel = "zero-shot, " + zeroShotLabel(m)
 			if d, ok := dice[before][c.Case]; ok {
 				c.BeforeDice = d

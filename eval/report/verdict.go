@@ -86,8 +86,8 @@ func pairedBefore(r *eval.Results) (*eval.Method, bool) {
 	if r.Paired == nil {
 		return nil, false
 	}
-	m, ok := r.Before[r.Paired.Before]
-	return m, ok
+	m := r.Before[r.Paired.Before]
+	return m, m != nil
 }
 
 func zeroShotVerdict(r *eval.Results) verdict {
@@ -109,7 +109,7 @@ func caveats(r *eval.Results) []string {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if before, ok := pairedBefore(r); ok && r.After != nil {
 		p := r.Paired
-		say("Before: the released weights, zero-shot, prompt: %s. After: the same weights with the %s decoder trained on %s, prompt: %s.",
+		say("Before: the released weights, zero-shot (%s). After: the same weights with the %s decoder trained on %s (%s).",
 			zeroShotLabel(before), word(r.Training.Decoder), count(r.Shots, "annotated image", "annotated images"), afterPromptLabel(r))
 		if before.Oracle != r.After.Oracle {
 			say("One side was given prompts made from the ground truth and the other was not: this is not a fair comparison.")
@@ -130,11 +130,11 @@ func caveats(r *eval.Results) []string {
 }
 
 func afterPromptLabel(r *eval.Results) string {
-	if r.AfterPrompt == "" {
-		return "none"
-	}
-	if m, ok := r.Before[r.AfterPrompt]; ok {
+	if m := r.Before[r.AfterPrompt]; m != nil {
 		return m.Label
+	}
+	if r.AfterPrompt == "" || r.AfterPrompt == "none" {
+		return "no prompt"
 	}
 	return r.AfterPrompt
 }
@@ -148,7 +148,7 @@ func oracleFact(r *eval.Results) string {
 		}
 	}
 	compared := false
-	if m, ok := r.Before[comparedBefore(r)]; ok && m.Oracle {
+	if m := r.Before[comparedBefore(r)]; m != nil && m.Oracle {
 		compared = true
 	}
 	if r.After != nil && r.After.Oracle {
