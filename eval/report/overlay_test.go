@@ -280,7 +280,7 @@ func TestPick(t *testing.T) {
 
 func TestWriteOverlays(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run", OverlayDir)
-	c := CaseOverlay{Role: "best", Case: "01_test", BeforeLabel: strings.Repeat("a long label ", 30), BeforeDice: eval.Undefined, AfterDice: 0.5}
+	c := CaseOverlay{Role: "best", Case: "01_test", BeforeLabel: strings.Repeat("a long label ", 30), BeforeDice: eval.Undefined, AfterLabel: "fine-tuned", AfterDice: 0.5}
 	addPictures(&c, 100, 80, 1)
 	if err := WriteOverlays(dir, []CaseOverlay{c}); err != nil {
 		t.Fatal(err)

@@ -184,7 +184,11 @@ func methodGroups(r *eval.Results, metrics []metric) []methodGroup {
 		}
 		out = append(out, methodGroup{"Trivial baseline", []methodRow{row(label, &r.Trivial.Method)}})
 	}
-	plain, oracle := methodGroup{Name: "Before: zero-shot"}, methodGroup{Name: "Zero-shot with prompts made from the ground truth"}
+	name := "Before: zero-shot"
+	if r.After == nil {
+		name = "Zero-shot"
+	}
+	plain, oracle := methodGroup{Name: name}, methodGroup{Name: "Zero-shot with prompts made from the ground truth"}
 	for _, k := range sortedBefore(r) {
 		m := r.Before[k]
 		t := row(m.Label, m)

@@ -44,6 +44,17 @@ func casePlot(r *eval.Results, cases []testCase) template.HTML {
 	if len(shown) == 0 {
 		return ""
 	}
+	for _, m := range []*eval.Method{r.Before[before], r.After} {
+		if m == nil {
+			continue
+		}
+		for _, v := range m.Dice.CI95 {
+			if v.Defined() {
+				low, high = math.Min(low, float64(v)), math.Max(high, float64(v))
+			}
+		}
+	}
+	low, high = widen(math.Max(low, 0), math.Min(high, 1))
 	sort.SliceStable(shown, func(i, j int) bool {
 		a, b := shown[i].scores.dice(by), shown[j].scores.dice(by)
 		return a > b || a.Defined() && !b.Defined()
@@ -134,6 +145,17 @@ func drawMeans(s *svg, x scale, y float64, r *eval.Results, before string) {
 	}
 	mean("before", "mean before", y+6, r.Before[before])
 	mean("after", "mean after", y+6+caseRow, r.After)
+}
+
+// widen makes a range of Dice at least as wide as a fifth of all that Dice can be, so that the noise of
+// cases that hardly differ does not fill the plot.
+func widen(low, high float64) (float64, float64) {
+	const least = 0.2
+	if high-low >= least {
+		return low, high
+	}
+	low = math.Min(math.Max((low+high-least)/2, 0), 1-least)
+	return low, low + least
 }
 
 func clamp(v float64, x scale) float64 { return math.Min(math.Max(v, x.from), x.to) }

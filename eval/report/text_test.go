@@ -198,3 +198,12 @@ func FuzzTrainLog(f *testing.F) {
 		}
 	})
 }
+
+func TestWiden(t *testing.T) {
+	for _, test := range []struct{ low, high float64 }{{0.5, 0.5}, {0, 0}, {1, 1}, {0.93, 0.97}, {0.2, 0.6}} {
+		low, high := widen(test.low, test.high)
+		if low < 0 || high > 1 || low > test.low || high < test.high || high-low < 0.2-1e-9 {
+			t.Errorf("%v becomes %g to %g", test, low, high)
+		}
+	}
+}

@@ -28,7 +28,7 @@ type CaseOverlay struct {
 	Role          string // "best", "median" or "worst"
 	Case          string
 	BeforeLabel   string // how the case was segmented before: "zero-shot, full-image box"
-	AfterLabel    string // and after
+	AfterLabel    string // and after; empty where nothing was fine-tuned
 	BeforeDice    eval.Float
 	AfterDice     eval.Float
 	Image         *data.Image
@@ -116,11 +116,15 @@ type panel struct {
 
 // panels draws what is there of picture, before and after, no side longer than side pixels (0: any).
 func (c CaseOverlay) panels(side int) ([]panel, error) {
+	before, beforeLabel := "before", c.BeforeLabel
+	if c.AfterLabel == "" {
+		before, beforeLabel = "zero-shot", strings.TrimPrefix(c.BeforeLabel, "zero-shot, ")
+	}
 	masks := []struct {
 		title, label string
 		dice         eval.Float
 		mask         *data.Mask
-	}{{"before", c.BeforeLabel, c.BeforeDice, c.Before}, {"after", c.AfterLabel, c.AfterDice, c.After}}
+	}{{before, beforeLabel, c.BeforeDice, c.Before}, {"after", c.AfterLabel, c.AfterDice, c.After}}
 	var out []panel
 	for _, m := range masks {
 		if m.mask == nil {

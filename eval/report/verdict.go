@@ -97,9 +97,13 @@ func zeroShotVerdict(r *eval.Results) verdict {
 	}
 	m := r.Before[key]
 	v := verdict{
-		Lead:   fmt.Sprintf("Zero-shot with the prompt %q reaches mean Dice %s", zeroShotLabel(m), number(m.Dice.Mean, 3)),
-		Detail: fmt.Sprintf("95 %% interval %s, %s; nothing was fine-tuned", interval(m.Dice.CI95, 3), count(m.Dice.N, "test case", "test cases")),
+		Lead:   fmt.Sprintf("Zero-shot (%s) reaches mean Dice %s", zeroShotLabel(m), number(m.Dice.Mean, 3)),
+		Detail: fmt.Sprintf("95 %% interval %s, %s", interval(m.Dice.CI95, 3), count(m.Dice.N, "test case", "test cases")),
 	}
+	if r.Trivial != nil {
+		v.Detail += ", everything foreground " + number(r.Trivial.Dice, 3)
+	}
+	v.Detail += "; nothing was fine-tuned"
 	return v
 }
 
@@ -120,6 +124,9 @@ func caveats(r *eval.Results) []string {
 		if least := math.Ldexp(2, -p.N); p.N > 0 && least >= significance {
 			say("With %s the exact test can't fall below p = %s: more test cases are needed to confirm any difference.",
 				count(p.N, "pair", "pairs"), probability(eval.Float(least)))
+		}
+		if r.Trivial != nil && r.After.Dice.Mean <= r.Trivial.Dice {
+			say("After fine-tuning Dice is no higher than that of calling every pixel foreground (%s).", number(r.Trivial.Dice, 3))
 		}
 		if p.N < r.Cases {
 			say("%d of %s have a Dice on both sides and are compared.", p.N, count(r.Cases, "test case", "test cases"))
@@ -157,7 +164,7 @@ func oracleFact(r *eval.Results) string {
 	shown := strings.Join(labels, ", ")
 	switch {
 	case compared:
-		return "yes, in what is compared (" + shown + ")"
+		return joinNonEmpty(": ", "yes, in what is compared", shown)
 	case len(labels) > 0:
 		return "not in what is compared; in the table: " + shown
 	}
