@@ -119,8 +119,9 @@ func decodeHeader(raw []byte) (map[string]json.RawMessage, error) {
 	return out, nil
 }
 
-// writeSafetensors writes tensors ordered by name: the same tensors give the same bytes.
-func writeSafetensors(w io.Writer, meta map[string]string, tensors []Tensor) error {
+// EncodeSafetensors writes tensors and texts in the safetensors format, ordered by name: the same tensors
+// give the same bytes.
+func EncodeSafetensors(w io.Writer, meta map[string]string, tensors []Tensor) error {
 	sorted := append([]Tensor(nil), tensors...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
 	var header bytes.Buffer
@@ -186,7 +187,7 @@ func writeSafetensors(w io.Writer, meta map[string]string, tensors []Tensor) err
 
 // WriteSafetensors writes tensors and texts to a file that appears whole or not at all.
 func WriteSafetensors(path string, meta map[string]string, tensors []Tensor) error {
-	return writeAtomic(path, func(w io.Writer) error { return writeSafetensors(w, meta, tensors) })
+	return writeAtomic(path, func(w io.Writer) error { return EncodeSafetensors(w, meta, tensors) })
 }
 
 // writeAtomic writes a file under another name, brings it to disk and renames it.

@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds benchmarks/*.toml and models/*.toml.
 //
-//go:embed models
+//go:embed benchmarks/*.toml models/*.toml
 var FS embed.FS

@@ -212,3 +212,12 @@ func longestCommon(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// MapLayer turns settings that were read from another file, as a benchmark's recipe, into a layer.
+func MapLayer(name string, settings map[string]any) (Layer, error) {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(settings); err != nil {
+		return Layer{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	return Layer{Name: name, Text: b.String()}, nil
+}

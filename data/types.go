@@ -82,19 +82,19 @@ type Case struct {
 	Patient string
 	Files   []string // what Load reads, for error messages and listings; empty for generated cases
 	Load    func() (*Sample, error)
+	Second  func() (*Mask, error) // a second observer's mask of the first target; nil where there is none
 }
 
 // Benchmark is a data set that was found: where its cases may be used is already decided by Pool and Test.
 type Benchmark struct {
-	Name      string            // "drive"
-	Title     string            // "DRIVE"
-	Task      string            // "retinal vessels"
-	Targets   []string          // "vessels"
-	Layout    string            // which of the official layouts was found, in words
-	Root      string            // the folder that was read; empty for generated data
-	Citation  string            // how to cite it
-	Licence   string            // terms as known
-	Pool      []Case            // shots are drawn from these, ordered by ID
-	Test      []Case            // scored, never trained on, ordered by ID
-	Reference map[string]string // facts a report may print beside results, as "second human observer" -> "Dice 0.788 (...)"
+	Name     string   // "drive"
+	Title    string   // "DRIVE"
+	Task     string   // "retinal vessels"
+	Targets  []string // "vessels"
+	Layout   string   // which of the official layouts was found, in words
+	Root     string   // the folder that was read; empty for generated data
+	Citation string   // how to cite it
+	Licence  string   // terms as known
+	Pool     []Case   // shots are drawn from these, ordered by ID
+	Test     []Case   // scored, never trained on, ordered by ID
 }

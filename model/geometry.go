@@ -55,19 +55,23 @@ func (g Geometry) FullBox() Prompt {
 	return Prompt{Box: &[4]float32{0, 0, float32(g.Width - 1), float32(g.Height - 1)}}
 }
 
-// Tiles returns grid x grid regions of side tile that cover a picture evenly, the last ones flush with
-// its edges, row by row. A picture smaller than tile in a direction is taken whole there.
+// Tiles returns regions of side tile that cover a picture evenly, the last ones flush with its edges, row
+// by row: grid x grid of them, or as many more as it takes for neighbours to overlap by an eighth of
+// their side. A picture smaller than tile in a direction is taken whole there.
 func Tiles(width, height, grid, tile int) []Rect {
 	positions := func(length int) (starts []int, size int) {
 		size = min(tile, length)
-		for i := range grid {
+		n := 1
+		if length > size {
+			step := float64(size) * 7 / 8
+			n = max(grid, int(math.Ceil(float64(length-size)/step))+1)
+		}
+		for i := range n {
 			start := 0
-			if grid > 1 {
-				start = int(math.RoundToEven(float64(i*(length-size)) / float64(grid-1)))
+			if n > 1 {
+				start = int(math.RoundToEven(float64(i*(length-size)) / float64(n-1)))
 			}
-			if i == 0 || start != starts[len(starts)-1] {
-				starts = append(starts, start)
-			}
+			starts = append(starts, start)
 		}
 		return starts, size
 	}

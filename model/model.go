@@ -26,34 +26,51 @@ type Model struct {
 // Load reads a model's weights. Every parameter must be there with its shape and nothing else: all
 // names that differ are listed in one error.
 func Load(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
-	f, err := checkpoints.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if err := checkpoints.Match(spec.Params(), f); err != nil {
-		return nil, fmt.Errorf("load %s from %q: %w", spec.Title, path, err)
-	}
-	sum, err := f.SHA256()
-	if err != nil {
-		return nil, err
-	}
-	m := &Model{Spec: spec, SHA256: sum, File: path, dev: dev}
-	err = dev.Run(func(s *tensor.Scope) error {
+	return loadModel(dev, spec, path, func(s *tensor.Scope, m *Model, f *checkpoints.File) error {
+		if err := checkpoints.Match(spec.Params(), f); err != nil {
+			return err
+		}
 		raw, err := loadWeights(s, f, encoderPrefix)
 		if err != nil {
 			return err
 		}
 		defer raw.Drop()
 		m.enc = newTinyViT(s, spec, raw)
-		if m.w, err = loadWeights(s, f, decoderPrefix); err != nil {
+		return nil
+	})
+}
+
+// LoadDecoder reads the prompt encoder and the mask decoder alone: enough to work from cached features,
+// in a fraction of the memory. Encoding with such a model is an error.
+func LoadDecoder(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
+	return loadModel(dev, spec, path, func(*tensor.Scope, *Model, *checkpoints.File) error { return nil })
+}
+
+func loadModel(dev *tensor.Device, spec *Spec, path string, encoder func(*tensor.Scope, *Model, *checkpoints.File) error) (*Model, error) {
+	f, err := checkpoints.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	sum, err := f.SHA256()
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Spec: spec, SHA256: sum, File: path, dev: dev}
+	err = dev.Run(func(s *tensor.Scope) error {
+		if err := encoder(s, m, f); err != nil {
 			return err
 		}
+		decoder, err := loadWeights(s, f, decoderPrefix)
+		if err != nil {
+			return err
+		}
+		m.w = decoder
 		prompt, err := loadWeights(s, f, promptPrefix)
 		if err != nil {
 			return err
 		}
-		m.w = m.w.with(prompt)
+		m.w = decoder.with(prompt)
 		m.gridPE = s.Keep(s.Block(func(s *tensor.Scope) *tensor.Tensor { return spec.gridPositions(s, m.w) }))
 		return nil
 	})
@@ -98,6 +115,9 @@ func (m *Model) Encode(s *tensor.Scope, img *data.Image, regions []Geometry, wan
 
 // EncodeInput runs the image encoder on [B, 3, side, side], as Spec.Input makes it.
 func (m *Model) EncodeInput(s *tensor.Scope, x *tensor.Tensor, want []string) (map[string]*tensor.Tensor, error) {
+	if m.enc == nil {
+		return nil, fmt.Errorf("encode: %s was loaded without its image encoder", m.Spec.Title)
+	}
 	side := int64(m.Spec.ImageSize)
 	if d := x.Shape(); len(d) != 4 || d[1] != 3 || d[2] != side || d[3] != side {
 		return nil, fmt.Errorf("encode: input has shape %v, want [B 3 %d %d]", d, side, side)

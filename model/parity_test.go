@@ -95,21 +95,7 @@ func tinySpec() *Spec {
 // tinyModel loads prompt encoder and mask decoder of the tiny pack.
 func tinyModel(t *testing.T, d *tensor.Device) *Model {
 	t.Helper()
-	f := vectors(t, "tiny_sam.pth")
-	m := &Model{Spec: tinySpec(), dev: d}
-	err := d.Run(func(s *tensor.Scope) error {
-		w, err := loadWeights(s, f, decoderPrefix)
-		if err != nil {
-			return err
-		}
-		p, err := loadWeights(s, f, promptPrefix)
-		if err != nil {
-			return err
-		}
-		m.w = w.with(p)
-		m.gridPE = s.Keep(s.Block(func(s *tensor.Scope) *tensor.Tensor { return m.Spec.gridPositions(s, m.w) }))
-		return nil
-	})
+	m, err := LoadDecoder(d, tinySpec(), filepath.Join("..", "testdata", "parity", "tiny_sam.pth"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,12 @@ func (w Weights) Drop() {
 	}
 }
 
+// DropOn frees all parameters on the thread of the device that they are on.
+func (w Weights) DropOn(dev *tensor.Device) {
+	// Freeing does not fail, and the closure has no error of its own.
+	_ = dev.Run(func(*tensor.Scope) error { w.Drop(); return nil })
+}
+
 // with returns the parameters of w with those of other in their place where both have one.
 func (w Weights) with(other Weights) Weights {
 	out := make(Weights, len(w)+len(other))

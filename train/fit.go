@@ -22,7 +22,6 @@ type Config struct {
 	Flips           bool    // mirror features and labels at random
 	ValidateEvery   int     // steps between validations
 	CheckpointEvery int     // steps between checkpoints
-	Keep            int     // checkpoints that are kept beside the best
 	Seed            int64
 }
 
@@ -44,7 +43,6 @@ type Job struct {
 	Validation []*data.Sample // empty: the last step is taken
 	Store      *checkpoints.Store
 	LogPath    string
-	Identity   string               // hash of all that decides the result; a checkpoint of another is refused
 	Resumed    func(step int)       // called once when an earlier run goes on
 	Warn       func(message string) // a checkpoint that does not verify and is passed over
 	Step       func(p Point, steps int)
@@ -62,10 +60,9 @@ type Result struct {
 
 // state is what a checkpoint keeps beside tensors.
 type state struct {
-	Step      int        `json:"step"`
-	BestStep  int        `json:"best_step"`
-	BestDice  eval.Float `json:"best_dice"`
-	ResumedAt []int      `json:"resumed_at,omitempty"`
+	Step     int        `json:"step"`
+	BestStep int        `json:"best_step"`
+	BestDice eval.Float `json:"best_dice"`
 }
 
 // fit is a fine-tuning under way.
@@ -76,6 +73,7 @@ type fit struct {
 	opt     *AdamW
 	prompts map[[2]int]model.EncodedPrompts // by the size of a view within the input: computed once
 	state   state
+	resumed []int
 	log     *trainLog
 }
 
@@ -114,7 +112,7 @@ func (c Config) check() error {
 	for _, v := range []struct {
 		name  string
 		value int
-	}{{"steps", c.Steps}, {"batch", c.Batch}, {"validate_every", c.ValidateEvery}, {"checkpoint_every", c.CheckpointEvery}, {"keep", c.Keep}} {
+	}{{"steps", c.Steps}, {"batch", c.Batch}, {"validate_every", c.ValidateEvery}, {"checkpoint_every", c.CheckpointEvery}} {
 		if v.value < 1 {
 			return fmt.Errorf("train: %s is %d, want 1 or more", v.name, v.value)
 		}
@@ -301,7 +299,7 @@ func (f *fit) finish() (*Result, error) {
 	}
 	return &Result{
 		Steps: f.state.Step, BestStep: f.state.BestStep, BestDice: f.state.BestDice,
-		ResumedAt: f.state.ResumedAt, Parameters: f.opt.Len(), Weights: weights,
+		ResumedAt: f.resumed, Parameters: f.opt.Len(), Weights: weights,
 	}, nil
 }
 

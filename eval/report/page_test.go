@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"samtune/eval"
 )
 
 // element is what the checks of the page's structure need of it.
@@ -87,5 +89,40 @@ func TestPageIsAccessible(t *testing.T) {
 				t.Errorf("the page has %d h1, %d titles, %d main", n["h1"], n["title"], n["main"])
 			}
 		})
+	}
+}
+
+func TestRowsAndMarks(t *testing.T) {
+	in := syntheticRun()
+	for i := range in.Rows {
+		if in.Rows[i].Case == "07_test" && in.Rows[i].Method == eval.MethodAfter {
+			in.Rows[i].Dice = 0.1
+		}
+	}
+	html, _ := written(t, in)
+	at := 0
+	for _, want := range []string{
+		`>everything is foreground</th>`,
+		`<tr class="compared"><th scope="row">full-image box <b class="mark">before</b></th>`,
+		`<th scope="row">no prompt</th>`, `<th scope="row">centre point</th>`,
+		`<th scope="row">box around the truth <em class="oracle">oracle</em></th>`,
+		`<th scope="row">10 points of the truth <em class="oracle">oracle</em></th>`,
+		`<tr class="after"><th scope="row">fine-tuned on 5 images <b class="mark">after</b></th>`,
+		`<line class="loss"`, `-0.122</text>`,
+		`<tr class="worse"><th scope="row">07_test</th><td>0.222</td><td>-0.122</td><td>0.100</td>`,
+		`<th scope="row">Encoding</th><td>0:43</td>`, `<th scope="row">Evaluation</th><td>1:01</td>`,
+	} {
+		n := strings.Index(html[at:], want)
+		if n < 0 {
+			t.Fatalf("%s is missing, or not where it belongs", want)
+		}
+		at += n
+	}
+	// 19 of the 20 lines are gains; the key shows one more loss.
+	if gains, losses := strings.Count(html, `<line class="gain"`), strings.Count(html, `<line class="loss"`); gains != 19 || losses != 2 {
+		t.Errorf("the plot has %d gains and %d losses, want 19 and 2", gains, losses)
+	}
+	if n := strings.Count(html, `<tr class="worse">`); n != 1 {
+		t.Errorf("%d cases are marked as worse, want 1", n)
 	}
 }

@@ -1,0 +1,415 @@
+package checkpoints
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"syscall"
+)
+
+// ErrNone says that a run has no checkpoint that can be used.
+var ErrNone = errors.New("no usable checkpoint")
+
+// manifestFile is written last: a checkpoint without it, or one that does not fit it, is not used.
+const manifestFile = "MANIFEST.json"
+
+// manifestSchema is the version of the manifest's form.
+const manifestSchema = 1
+
+type manifest struct {
+	Schema   int                     `json:"schema"`
+	Step     int                     `json:"step"`
+	Best     bool                    `json:"best"`     // it was the best of its run when it was written
+	Identity string                  `json:"identity"` // hash of all that decides the run's result
+	Files    map[string]manifestItem `json:"files"`
+	Checksum string                  `json:"checksum"` // SHA-256 of the manifest with an empty checksum
+}
+
+// seal returns the manifest's text with its checksum.
+func (m manifest) seal() ([]byte, error) {
+	m.Checksum = ""
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	m.Checksum = hex.EncodeToString(sum[:])
+	text, err = json.MarshalIndent(m, "", "  ")
+	return append(text, '\n'), err
+}
+
+type manifestItem struct {
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// StoreOptions are the settings of a Store.
+type StoreOptions struct {
+	Identity string // hash of all that decides the run's result; a checkpoint of another is refused. Empty: any
+	Keep     int    // checkpoints kept beside the best; 0: 2
+}
+
+// Store keeps the checkpoints of one run in a folder, each in a folder step-NNNNNN of its own. A
+// checkpoint appears whole or not at all: its files are written and brought to disk under another name,
+// then the manifest with their hashes, then the folder is renamed.
+type Store struct {
+	dir  string
+	opt  StoreOptions
+	disk disk
+}
+
+// disk is what a Store does to the file system; tests put one in its place that fails.
+type disk interface {
+	Mkdir(path string) error
+	Create(path string) (writeSyncer, error)
+	SyncDir(path string) error
+	Rename(from, to string) error
+	RemoveAll(path string) error
+}
+
+type writeSyncer interface {
+	io.WriteCloser
+	Sync() error
+}
+
+type realDisk struct{}
+
+func (realDisk) Mkdir(path string) error { return os.MkdirAll(path, 0o755) }
+func (realDisk) Create(path string) (writeSyncer, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+}
+func (realDisk) SyncDir(path string) error    { return syncDir(path) }
+func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (realDisk) RemoveAll(path string) error  { return os.RemoveAll(path) }
+
+// Checkpoint is one whose manifest was verified.
+type Checkpoint struct {
+	Dir  string
+	Step int
+	best bool
+}
+
+// Path returns the path of one of its files.
+func (c *Checkpoint) Path(name string) string { return filepath.Join(c.Dir, name) }
+
+// ReadFile returns the content of one of its files.
+func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
+	b, err := os.ReadFile(c.Path(name))
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	return b, nil
+}
+
+// OpenStore opens the checkpoints in dir, which need not be there yet. What an interrupted Save left
+// behind is removed.
+func OpenStore(dir string, opt StoreOptions) (*Store, error) {
+	if opt.Keep == 0 {
+		opt.Keep = 2
+	}
+	return openStore(dir, opt, realDisk{})
+}
+
+func openStore(dir string, opt StoreOptions, d disk) (*Store, error) {
+	s := &Store{dir: dir, opt: opt, disk: d}
+	names, err := s.entries()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		m := temporaryName.FindStringSubmatch(name)
+		if m == nil || alive(m[1]) {
+			continue
+		}
+		if err := d.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return nil, fmt.Errorf("clear unfinished checkpoint: %w", err)
+		}
+	}
+	return s, nil
+}
+
+var (
+	stepName      = regexp.MustCompile(`^step-(\d{6,})$`)
+	temporaryName = regexp.MustCompile(`^(?:step|old)-\d{6,}\.tmp-(\d+)$`)
+)
+
+// alive says whether another process of that number is running.
+func alive(pid string) bool {
+	n, err := strconv.Atoi(pid)
+	if err != nil || n == os.Getpid() {
+		return false
+	}
+	return syscall.Kill(n, 0) == nil
+}
+
+func (s *Store) entries() ([]string, error) {
+	list, err := os.ReadDir(s.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list checkpoints: %w", err)
+	}
+	names := make([]string, len(list))
+	for i, e := range list {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+// Save writes a checkpoint of a step; files maps names to what writes them. best marks it as the best so
+// far. Older checkpoints are then removed but the newest few and the best. An error leaves those that
+// were there as they are.
+func (s *Store) Save(step int, best bool, files map[string]func(io.Writer) error) error {
+	name := fmt.Sprintf("step-%06d", step)
+	final := filepath.Join(s.dir, name)
+	if err := s.save(final, step, best, files); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			return fmt.Errorf("save checkpoint %q: %w: free some space there and start the same command again: it goes on from the last checkpoint", final, err)
+		}
+		return fmt.Errorf("save checkpoint %q: %w", final, err)
+	}
+	return s.prune()
+}
+
+func (s *Store) save(final string, step int, best bool, files map[string]func(io.Writer) error) (err error) {
+	if err := s.disk.Mkdir(s.dir); err != nil {
+		return err
+	}
+	temporary := fmt.Sprintf("%s.tmp-%d", final, os.Getpid())
+	if err := s.disk.RemoveAll(temporary); err != nil {
+		return err
+	}
+	if err := s.disk.Mkdir(temporary); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.disk.RemoveAll(temporary))
+		}
+	}()
+	m := manifest{Schema: manifestSchema, Step: step, Best: best, Identity: s.opt.Identity, Files: map[string]manifestItem{}}
+	names := make([]string, 0, len(files))
+	for n := range files {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		item, err := s.writeFile(filepath.Join(temporary, n), files[n])
+		if err != nil {
+			return fmt.Errorf("%s: %w", n, err)
+		}
+		m.Files[n] = item
+	}
+	text, err := m.seal()
+	if err != nil {
+		return err
+	}
+	write := func(w io.Writer) error { _, err := w.Write(text); return err }
+	if _, err := s.writeFile(filepath.Join(temporary, manifestFile), write); err != nil {
+		return fmt.Errorf("%s: %w", manifestFile, err)
+	}
+	if err := s.disk.SyncDir(temporary); err != nil {
+		return err
+	}
+	// A checkpoint of this step can be there only where it did not verify or the same step was done again.
+	old := filepath.Join(filepath.Dir(final), fmt.Sprintf("old-%06d.tmp-%d", step, os.Getpid()))
+	if _, err := os.Lstat(final); err == nil {
+		if err := s.disk.Rename(final, old); err != nil {
+			return err
+		}
+	}
+	if err := s.disk.Rename(temporary, final); err != nil {
+		if _, lost := os.Lstat(old); lost == nil {
+			return errors.Join(err, os.Rename(old, final))
+		}
+		return err
+	}
+	if err := s.disk.SyncDir(s.dir); err != nil {
+		return err
+	}
+	return s.disk.RemoveAll(old)
+}
+
+// writeFile writes a file, brings it to disk and returns its size and hash.
+func (s *Store) writeFile(path string, write func(io.Writer) error) (manifestItem, error) {
+	f, err := s.disk.Create(path)
+	if err != nil {
+		return manifestItem{}, err
+	}
+	sum := sha256.New()
+	counted := &counter{w: io.MultiWriter(f, sum)}
+	if err := write(counted); err != nil {
+		f.Close()
+		return manifestItem{}, err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return manifestItem{}, err
+	}
+	if err := f.Close(); err != nil {
+		return manifestItem{}, err
+	}
+	return manifestItem{Size: counted.n, SHA256: hex.EncodeToString(sum.Sum(nil))}, nil
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// Latest returns the checkpoint of the highest step that verifies, nil where there is none, and what is
+// wrong with the ones above it, which are left where they are.
+func (s *Store) Latest() (c *Checkpoint, damaged []error, err error) {
+	return s.find(func(*Checkpoint) bool { return true })
+}
+
+// Best returns the newest checkpoint that was marked as best and verifies.
+func (s *Store) Best() (*Checkpoint, error) {
+	c, damaged, err := s.find(func(c *Checkpoint) bool { return c.best })
+	if err == nil && c == nil {
+		err = fmt.Errorf("find best checkpoint in %q: %w", s.dir, errors.Join(append([]error{ErrNone}, damaged...)...))
+	}
+	return c, err
+}
+
+func (s *Store) find(wanted func(*Checkpoint) bool) (*Checkpoint, []error, error) {
+	steps, err := s.steps()
+	if err != nil {
+		return nil, nil, err
+	}
+	var damaged []error
+	for i := len(steps) - 1; i >= 0; i-- {
+		c, err := s.verify(steps[i])
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			damaged = append(damaged, err)
+		case err != nil:
+			return nil, damaged, err
+		case wanted(c):
+			return c, damaged, nil
+		}
+	}
+	return nil, damaged, nil
+}
+
+func (s *Store) steps() ([]string, error) {
+	names, err := s.entries()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, n := range names {
+		if stepName.MatchString(n) {
+			out = append(out, n)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		return len(out[i]) < len(out[j]) || len(out[i]) == len(out[j]) && out[i] < out[j]
+	})
+	return out, nil
+}
+
+// verify compares every file of a checkpoint with its manifest.
+func (s *Store) verify(name string) (*Checkpoint, error) {
+	dir := filepath.Join(s.dir, name)
+	m, err := readManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	if s.opt.Identity != "" && m.Identity != s.opt.Identity {
+		return nil, fmt.Errorf("checkpoint %q belongs to another run (%.12s, this is %.12s)", dir, m.Identity, s.opt.Identity)
+	}
+	for file, want := range m.Files {
+		if !filepath.IsLocal(file) {
+			return nil, fmt.Errorf("checkpoint %q: %w: manifest names %q", dir, ErrCorrupt, file)
+		}
+		if err := verifyFile(filepath.Join(dir, file), want); err != nil {
+			return nil, err
+		}
+	}
+	return &Checkpoint{Dir: dir, Step: m.Step, best: m.Best}, nil
+}
+
+func readManifest(dir string) (*manifest, error) {
+	path := filepath.Join(dir, manifestFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %q: %w: %w", dir, ErrCorrupt, err)
+	}
+	var m manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, fmt.Errorf("checkpoint manifest %q: %w: %w", path, ErrCorrupt, err)
+	}
+	sealed, err := m.seal()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(sealed, text) || m.Schema != manifestSchema || fmt.Sprintf("step-%06d", m.Step) != filepath.Base(dir) {
+		return nil, fmt.Errorf("checkpoint manifest %q: %w: its content differs from its checksum", path, ErrCorrupt)
+	}
+	return &m, nil
+}
+
+func verifyFile(path string, want manifestItem) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("checkpoint file %q: %w: %w", path, ErrCorrupt, err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	n, err := io.Copy(sum, f)
+	if err != nil {
+		return fmt.Errorf("checkpoint file %q: %w", path, err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); n != want.Size || got != want.SHA256 {
+		return fmt.Errorf("checkpoint file %q: %w: %d bytes with SHA-256 %.12s, want %d with %.12s", path, ErrCorrupt, n, got, want.Size, want.SHA256)
+	}
+	return nil
+}
+
+// prune removes checkpoints but the newest few and the newest that is marked best. Damaged ones stay.
+func (s *Store) prune() error {
+	steps, err := s.steps()
+	if err != nil {
+		return err
+	}
+	kept, bestKept := 0, false
+	for i := len(steps) - 1; i >= 0; i-- {
+		dir := filepath.Join(s.dir, steps[i])
+		m, err := readManifest(dir)
+		if err != nil {
+			continue
+		}
+		isBest := m.Best && !bestKept
+		bestKept = bestKept || m.Best
+		if kept < s.opt.Keep || isBest {
+			kept++
+			continue
+		}
+		// Renamed first: a removal that is cut short must not leave half a checkpoint under its name.
+		gone := filepath.Join(s.dir, fmt.Sprintf("old-%06d.tmp-%d", m.Step, os.Getpid()))
+		if err := s.disk.Rename(dir, gone); err != nil {
+			return fmt.Errorf("remove old checkpoint: %w", err)
+		}
+		if err := s.disk.RemoveAll(gone); err != nil {
+			return fmt.Errorf("remove old checkpoint: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"samtune/configs"
+	"samtune/data"
+	"samtune/eval"
+	"samtune/eval/report"
+	"samtune/experiment"
+	"samtune/model"
+)
+
+// runFlags are the flags of finetune and zeroshot.
+type runFlags struct {
+	config, benchmark, model, weights, device, out, runs string
+	shots                                                int
+	seed                                                 int64
+	set                                                  []string
+	again                                                bool
+}
+
+func (a *app) finetune() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:     "finetune",
+		Short:   "Fine-tune the mask decoder on a few images and compare with zero-shot",
+		Example: "  samtune finetune\n  samtune finetune --benchmark drive --shots 5 --set train.steps=300",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.execute(c, &f, experiment.Options{}) },
+	}
+	f.add(c)
+	c.Flags().IntVar(&f.shots, "shots", 5, "annotated images that training may use")
+	return c
+}
+
+func (a *app) zeroshot() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:     "zeroshot",
+		Short:   "Segment the test images with the weights as released, prompt by prompt",
+		Example: "  samtune zeroshot --benchmark drive",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.execute(c, &f, experiment.Options{ZeroShot: true}) },
+	}
+	f.add(c)
+	return c
+}
+
+func (f *runFlags) add(c *cobra.Command) {
+	f.addBenchmark(c)
+	c.Flags().StringVar(&f.out, "out", "", "run folder; the default is one under --runs with the run's name")
+	c.Flags().StringVar(&f.runs, "runs", "runs", "folder of run folders")
+	c.Flags().BoolVar(&f.again, "again", false, "repeat a run that is finished")
+}
+
+// addBenchmark adds the flags that say what is looked at and with which model.
+func (f *runFlags) addBenchmark(c *cobra.Command) {
+	c.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and --set go before it")
+	c.Flags().StringVar(&f.benchmark, "benchmark", "fundus", "data set: samtune data list shows them")
+	c.Flags().StringVar(&f.model, "model", "lite_medsam", "model: samtune weights list shows them")
+	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
+	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
+	c.Flags().Int64Var(&f.seed, "seed", 1, "seed of the draw of shots and of the training")
+	c.Flags().StringArrayVar(&f.set, "set", nil, "any setting as key=value, as train.lr=1e-4; repeatable")
+}
+
+// settings lays the layers over each other: defaults, the benchmark's recipe, the config file, flags, --set.
+func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
+	var layers []configs.Layer
+	if f.config != "" {
+		l, err := configs.FileLayer(f.config)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	var flags strings.Builder
+	for name, value := range map[string]string{
+		"benchmark": fmt.Sprintf("%q", f.benchmark), "model": fmt.Sprintf("%q", f.model), "weights": fmt.Sprintf("%q", f.weights),
+		"shots": fmt.Sprint(f.shots), "seed": fmt.Sprint(f.seed), "device": fmt.Sprintf("%q", f.device),
+	} {
+		if c.Flags().Changed(name) {
+			if name == "device" {
+				name = "train.device"
+			}
+			fmt.Fprintf(&flags, "%s = %s\n", name, value)
+		}
+	}
+	layers = append(layers, configs.Layer{Name: "flags", Text: flags.String()})
+	for _, assignment := range f.set {
+		l, err := configs.SetLayer(assignment)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	named := configs.Default() // once without the recipe, to learn which benchmark is meant
+	for _, l := range layers {
+		if err := named.Apply(l); err != nil {
+			return nil, err
+		}
+	}
+	declared, err := data.Declaration(named.Benchmark)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := configs.MapLayer("recipe of "+declared.Name, declared.Recipe)
+	if err != nil {
+		return nil, err
+	}
+	cfg := configs.Default()
+	for _, l := range append([]configs.Layer{recipe}, layers...) {
+		if err := cfg.Apply(l); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Eval.NSDTolerance == 0 {
+		cfg.Eval.NSDTolerance = declared.NSDTolerance
+	}
+	return cfg, nil
+}
+
+// options turns the flags into what an experiment takes.
+func (a *app) options(c *cobra.Command, f *runFlags) (*experiment.Options, error) {
+	cfg, err := f.settings(c)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := model.LookUp(cfg.Model)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Weights == "" {
+		if cfg.Weights, err = a.weightsPath(spec); err != nil {
+			return nil, err
+		}
+	}
+	cache, err := a.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Cache.Dir == "" {
+		cfg.Cache.Dir = filepath.Join(cache, "features")
+	}
+	return &experiment.Options{
+		Config: cfg, DataRoot: a.data, Out: f.out, RunsDir: f.runs, Again: f.again,
+		Command: "samtune " + strings.Join(os.Args[1:], " "), Version: versionText(),
+	}, nil
+}
+
+// execute does a run of the kind that kind says and prints its table.
+func (a *app) execute(c *cobra.Command, f *runFlags, kind experiment.Options) error {
+	opt, err := a.options(c, f)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(a.err, a.quiet)
+	opt.ZeroShot, opt.Tuned, opt.Progress = kind.ZeroShot, kind.Tuned, bar
+	results, dir, err := experiment.Execute(c.Context(), *opt)
+	bar.close()
+	if errors.Is(err, experiment.ErrFinished) {
+		fmt.Fprintf(a.err, "finished run found: %s (use --again to repeat it)\n", dir)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return a.show(results, dir)
+}
+
+// show prints a run's table and where its report is.
+func (a *app) show(results *eval.Results, dir string) error {
+	if err := report.Table(a.out, results); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "report    %s\n", filepath.Join(dir, "report.html"))
+	return err
+}

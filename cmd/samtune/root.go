@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"samtune/checkpoints"
+	"samtune/configs"
+	"samtune/data"
+	"samtune/model"
+)
+
+// version is set by the build.
+var version = ""
+
+// Exit codes.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitData        = 3
+	exitCorrupt     = 4
+	exitInterrupted = 130
+)
+
+// errUsage marks errors of the command line itself.
+var errUsage = errors.New("usage")
+
+// app is what all commands share.
+type app struct {
+	out, err io.Writer
+	quiet    bool
+	json     bool
+	cache    string // folder of features and weights
+	data     string // folder of the data sets
+}
+
+// run executes one command line and returns the exit code.
+func run(args []string, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{out: out, err: errOut}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(errOut, "samtune:", strings.TrimSuffix(err.Error(), "\n"))
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case is(context.Canceled):
+		return exitInterrupted
+	case is(errUsage, configs.ErrConfig, data.ErrUnknown, model.ErrUnknown):
+		return exitUsage
+	case is(data.ErrNotFound, data.ErrInvalid, data.ErrLeak):
+		return exitData
+	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe):
+		return exitCorrupt
+	}
+	return exitFailed
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "samtune",
+		Short: "Fine-tune SAM's mask decoder on a few annotated images and say honestly how much that helped",
+		Long: "samtune loads SAM, freezes its image encoder, fine-tunes its mask decoder on 1 to 20 images and compares\n" +
+			"zero-shot with fine-tuned Dice, case by case.",
+		Example:       "  samtune finetune                       the whole job on generated fundus images\n  samtune finetune --benchmark drive --shots 5",
+		Version:       versionText(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w (samtune %s --help shows its flags)", errUsage, err, c.Name())
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&a.data, "data", os.Getenv("SAMTUNE_DATA"), "folder that holds the data sets; the default is $SAMTUNE_DATA")
+	f.StringVar(&a.cache, "cache", "", "folder for weights and cached features; the default is samtune in the user's cache folder")
+	f.BoolVar(&a.quiet, "quiet", false, "show results and errors alone")
+	root.AddCommand(a.finetune(), a.zeroshot(), a.evaluate(), a.predict(), a.encode(), a.report(), a.dataCommand(), a.weightsCommand())
+	for _, c := range root.Commands() {
+		refuseStrayWords(c)
+	}
+	return root
+}
+
+// refuseStrayWords makes wrong arguments a usage error with the command's own words.
+func refuseStrayWords(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return fmt.Errorf("%w: %w\n  %s", errUsage, err, c.UseLine())
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		refuseStrayWords(sub)
+	}
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "0.1"
+}
+
+// cacheDir is the folder of weights and features: --cache, or samtune in the user's cache folder.
+func (a *app) cacheDir() (string, error) {
+	if a.cache != "" {
+		return a.cache, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the user's cache folder: %w: name one with --cache", err)
+	}
+	return filepath.Join(dir, "samtune"), nil
+}
+
+// weightsPath is where make setup leaves a model's released weights. --cache moves what samtune writes;
+// weights that are only in the user's cache folder are found there all the same.
+func (a *app) weightsPath(spec *model.Spec) (string, error) {
+	dir, err := a.cacheDir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "weights", spec.Weights.File)
+	if _, err := os.Stat(path); err != nil && a.cache != "" {
+		if user, failed := os.UserCacheDir(); failed == nil {
+			if other := filepath.Join(user, "samtune", "weights", spec.Weights.File); exists(other) {
+				return other, nil
+			}
+		}
+	}
+	if !exists(path) {
+		return "", fmt.Errorf("%s's weights are not at %q: make setup fetches them (from %s), or name a file with --weights", spec.Title, path, spec.Weights.Source)
+	}
+	return path, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

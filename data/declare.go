@@ -1,0 +1,120 @@
+package data
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"samtune/configs"
+)
+
+// Decl is a benchmark as its file under configs/benchmarks declares it.
+type Decl struct {
+	Name         string         `toml:"name"`
+	Title        string         `toml:"title"`
+	Task         string         `toml:"task"`
+	Targets      []string       `toml:"targets"`
+	Engine       string         `toml:"engine"` // "pairs" of files, or "fundus", which are generated
+	Citation     string         `toml:"citation"`
+	Licence      string         `toml:"licence"`
+	Get          string         `toml:"get"`           // how to get it
+	Expected     string         `toml:"expected"`      // layout, in words for people
+	NSDTolerance float64        `toml:"nsd_tolerance"` // in the data's unit
+	Folders      []string       `toml:"folders"`       // names that its folder may have under the data folder
+	Layouts      []layout       `toml:"layout"`
+	PoolSize     int            `toml:"pool"` // of generated cases
+	TestSize     int            `toml:"test"`
+	Recipe       map[string]any `toml:"recipe"` // settings of a run that this benchmark wants
+}
+
+// layout is one way in which the files may lie.
+type layout struct {
+	Name string    `toml:"name"`
+	Pool patterns  `toml:"pool"`
+	Test *patterns `toml:"test"` // missing: every second case of the pool is a test case
+}
+
+// patterns are paths with {id} and, for a part that is the same in all files of a case, {set}.
+type patterns struct {
+	Image  string            `toml:"image"`
+	Masks  map[string]string `toml:"masks"` // by target
+	Valid  string            `toml:"valid"` // field of view; may be missing from the data
+	Second map[string]string `toml:"second"`
+}
+
+// Names lists the benchmarks that are declared, in order.
+func Names() []string {
+	files, err := fs.Glob(configs.FS, "benchmarks/*.toml")
+	if err != nil { // only a malformed pattern
+		return nil
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = strings.TrimSuffix(path.Base(f), ".toml")
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Declaration returns a benchmark's declaration. The error wraps ErrUnknown and names the benchmark that
+// may have been meant.
+func Declaration(name string) (*Decl, error) {
+	b, err := fs.ReadFile(configs.FS, "benchmarks/"+name+".toml")
+	if err != nil {
+		hint := ""
+		best := len(name)/2 + 1
+		for _, n := range Names() {
+			if d := editDistance(name, n); d < best {
+				best, hint = d, fmt.Sprintf("; did you mean %q?", n)
+			}
+		}
+		return nil, fmt.Errorf("%w %q%s (samtune data list shows all)", ErrUnknown, name, hint)
+	}
+	return parseDeclaration("benchmarks/"+name+".toml", string(b))
+}
+
+func parseDeclaration(file, text string) (*Decl, error) {
+	var d Decl
+	meta, err := toml.Decode(text, &d)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	for _, key := range meta.Undecoded() {
+		if key[0] != "recipe" {
+			return nil, fmt.Errorf("read %s: unknown key %q", file, key.String())
+		}
+	}
+	if len(d.Targets) == 0 {
+		return nil, fmt.Errorf("read %s: no targets", file)
+	}
+	return &d, nil
+}
+
+// editDistance is Levenshtein's, with the exchange of neighbours as one edit.
+func editDistance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}

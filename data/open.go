@@ -1,0 +1,190 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"samtune/data/fundus"
+)
+
+// Options say where data lies.
+type Options struct {
+	Root string // folder that holds the data sets, as $SAMTUNE_DATA; generated ones need none
+}
+
+// Open finds a benchmark's files and decides which cases are the pool that shots are drawn from and which
+// are tested. No picture is read yet. The error wraps ErrUnknown, or ErrNotFound with what was looked
+// for, what is expected and where to get it.
+func Open(name string, opt Options) (*Benchmark, error) {
+	d, err := Declaration(name)
+	if err != nil {
+		return nil, err
+	}
+	b := &Benchmark{Name: d.Name, Title: d.Title, Task: d.Task, Targets: d.Targets, Citation: d.Citation, Licence: d.Licence}
+	switch d.Engine {
+	case "fundus":
+		b.Layout = "generated pictures"
+		b.Pool = generated(d, 0, d.PoolSize)
+		b.Test = generated(d, d.PoolSize, d.TestSize)
+		return b, nil
+	case "pairs":
+		return b, openPairs(b, d, opt.Root)
+	}
+	return nil, fmt.Errorf("benchmark %s: unknown engine %q", d.Name, d.Engine)
+}
+
+// generated lists n generated cases from number first on.
+func generated(d *Decl, first, n int) []Case {
+	cases := make([]Case, n)
+	for i := range cases {
+		number := first + i
+		id := fmt.Sprintf("eye%02d", number+1)
+		cases[i] = Case{ID: id, Patient: id, Load: func() (*Sample, error) {
+			p := fundus.Draw(uint64(number))
+			return &Sample{
+				ID: id, Patient: id, Unit: "px", Spacing: [2]float64{1, 1},
+				Image: &Image{Width: p.Side, Height: p.Side, Pix: p.RGB},
+				Masks: map[string]*Mask{d.Targets[0]: {Width: p.Side, Height: p.Side, Pix: p.Vessels}},
+				Valid: &Mask{Width: p.Side, Height: p.Side, Pix: p.Field},
+			}, nil
+		}}
+	}
+	return cases
+}
+
+// openPairs takes the first folder and layout in which every case is complete.
+func openPairs(b *Benchmark, d *Decl, root string) error {
+	if root == "" {
+		return notFound(d, "no data folder is named: set SAMTUNE_DATA or give --data")
+	}
+	var looked []string
+	for _, folder := range d.Folders {
+		dir := filepath.Join(root, folder)
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			looked = append(looked, fmt.Sprintf("%s: no such folder", dir))
+			continue
+		}
+		for _, l := range d.Layouts {
+			reason, err := l.open(b, dir)
+			if err != nil {
+				return fmt.Errorf("open %s: %w", d.Title, err)
+			}
+			if reason == "" {
+				b.Root = dir
+				return nil
+			}
+			looked = append(looked, fmt.Sprintf("%s: not the %s: %s", dir, l.Name, reason))
+		}
+	}
+	return notFound(d, looked...)
+}
+
+func notFound(d *Decl, looked ...string) error {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s: %%w: looked for it\n", d.Title)
+	for _, l := range looked {
+		fmt.Fprintf(&s, "    %s\n", strings.ReplaceAll(l, "%", "%%"))
+	}
+	fmt.Fprintf(&s, "  expected, under the data folder\n")
+	for _, l := range strings.Split(strings.TrimSpace(d.Expected), "\n") {
+		fmt.Fprintf(&s, "    %s\n", strings.ReplaceAll(l, "%", "%%"))
+	}
+	fmt.Fprintf(&s, "  get it: %s", strings.ReplaceAll(d.Get, "%", "%%"))
+	return fmt.Errorf(s.String(), ErrNotFound)
+}
+
+// open fills b with the layout's cases. A layout that does not fit gives the reason.
+func (l layout) open(b *Benchmark, dir string) (reason string, err error) {
+	pool, poolFields, reason, err := l.Pool.find(dir, b.Targets)
+	if reason != "" || err != nil {
+		return reason, err
+	}
+	test, testFields := []Case(nil), true
+	if l.Test != nil {
+		if test, testFields, reason, err = l.Test.find(dir, b.Targets); reason != "" || err != nil {
+			return reason, err
+		}
+	} else {
+		pool, test = everySecond(pool)
+	}
+	ids := map[string]bool{}
+	for _, c := range append(append([]Case(nil), pool...), test...) {
+		if ids[c.ID] {
+			return "", fmt.Errorf("%w: two cases are called %s", ErrInvalid, c.ID)
+		}
+		ids[c.ID] = true
+	}
+	b.Pool, b.Test, b.Layout = pool, test, l.Name
+	if !poolFields || !testFields {
+		b.Layout += ", no masks of the field of view"
+	}
+	return "", nil
+}
+
+// everySecond splits labelled cases where no official split is there: the second, fourth and so on by
+// name are tested.
+func everySecond(cases []Case) (pool, test []Case) {
+	for i, c := range cases {
+		if i%2 == 0 {
+			pool = append(pool, c)
+		} else {
+			test = append(test, c)
+		}
+	}
+	return pool, test
+}
+
+// find lists the cases of patterns under dir, ordered by ID, and says whether they have valid regions.
+func (p patterns) find(dir string, targets []string) (cases []Case, fields bool, reason string, err error) {
+	images, err := match(dir, p.Image)
+	if err != nil {
+		return nil, false, "", err
+	}
+	if len(images) == 0 {
+		return nil, false, fmt.Sprintf("nothing is called %s", p.Image), nil
+	}
+	withField := 0
+	for _, img := range images {
+		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string]string{}}
+		for _, t := range targets {
+			path, err := locate(dir, p.Masks[t], img.vars)
+			if errors.Is(err, os.ErrNotExist) {
+				return nil, false, fmt.Sprintf("%s has no %s", relative(dir, img.path), fill(p.Masks[t], img.vars)), nil
+			} else if err != nil {
+				return nil, false, "", err
+			}
+			c.masks[t] = path
+		}
+		if p.Valid != "" {
+			path, err := locate(dir, p.Valid, img.vars)
+			if err == nil {
+				c.valid = path
+				withField++
+			} else if !errors.Is(err, os.ErrNotExist) {
+				return nil, false, "", err
+			}
+		}
+		if second := p.Second[targets[0]]; second != "" {
+			if path, err := locate(dir, second, img.vars); err == nil {
+				c.second = path
+			}
+		}
+		cases = append(cases, c.asCase())
+	}
+	if withField > 0 && withField < len(images) {
+		return nil, false, fmt.Sprintf("only %d of %d images have a %s", withField, len(images), p.Valid), nil
+	}
+	sort.Slice(cases, func(i, j int) bool { return cases[i].ID < cases[j].ID })
+	return cases, withField > 0 || p.Valid == "", "", nil
+}
+
+func relative(dir, path string) string {
+	if r, err := filepath.Rel(dir, path); err == nil {
+		return r
+	}
+	return path
+}

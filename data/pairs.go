@@ -1,0 +1,145 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// pairCase is a picture file with its masks' files.
+type pairCase struct {
+	id, image, valid, second string
+	masks                    map[string]string
+}
+
+func (p pairCase) asCase() Case {
+	c := Case{ID: p.id, Patient: p.id, Files: []string{p.image}, Load: p.load}
+	targets := make([]string, 0, len(p.masks))
+	for t := range p.masks {
+		targets = append(targets, t)
+	}
+	sort.Strings(targets)
+	for _, t := range targets {
+		c.Files = append(c.Files, p.masks[t])
+	}
+	if p.valid != "" {
+		c.Files = append(c.Files, p.valid)
+	}
+	if p.second != "" {
+		c.Second = func() (*Mask, error) { return ReadMask(p.second) }
+	}
+	return c
+}
+
+func (p pairCase) load() (*Sample, error) {
+	img, err := ReadImage(p.image)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sample{ID: p.id, Patient: p.id, Image: img, Masks: map[string]*Mask{}, Spacing: [2]float64{1, 1}, Unit: "px"}
+	read := func(path string) (*Mask, error) {
+		m, err := ReadMask(path)
+		if err != nil {
+			return nil, err
+		}
+		return m, sameSize(path, m, p.image, img)
+	}
+	for target, path := range p.masks {
+		if s.Masks[target], err = read(path); err != nil {
+			return nil, err
+		}
+	}
+	if p.valid == "" {
+		s.Valid = NewMask(img.Width, img.Height)
+		for i := range s.Valid.Pix {
+			s.Valid.Pix[i] = 1
+		}
+		return s, nil
+	}
+	if s.Valid, err = read(p.valid); err != nil {
+		return nil, err
+	}
+	if s.Valid.Count() == 0 {
+		return nil, fmt.Errorf("%w: read %q: the field of view is empty: nothing of %q would count", ErrInvalid, p.valid, p.image)
+	}
+	return s, nil
+}
+
+// found is a file that fits a pattern, with what stands for the pattern's variables.
+type found struct {
+	path string
+	vars map[string]string
+}
+
+// match lists the files under dir whose path fits pattern; the variables are in its last part. Upper and
+// lower case are not told apart, since copies differ in it.
+func match(dir, pattern string) ([]found, error) {
+	folder := filepath.Join(dir, filepath.FromSlash(parent(pattern)))
+	expression := regexp.QuoteMeta(base(pattern))
+	expression = strings.Replace(expression, `\{id\}`, `(?P<id>[^/]+?)`, 1)
+	expression = strings.Replace(expression, `\{set\}`, `(?P<set>[A-Za-z0-9]+)`, 1)
+	re, err := regexp.Compile(`(?i)^` + expression + `$`)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+	}
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list folder: %w", err)
+	}
+	var out []found
+	for _, e := range entries {
+		m := re.FindStringSubmatch(e.Name())
+		if m == nil || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		f := found{path: filepath.Join(folder, e.Name()), vars: map[string]string{}}
+		for i, name := range re.SubexpNames() {
+			if name != "" {
+				f.vars[name] = m[i]
+			}
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// locate returns the file that a pattern means for given variables, or os.ErrNotExist.
+func locate(dir, pattern string, vars map[string]string) (string, error) {
+	path := filepath.Join(dir, filepath.FromSlash(fill(pattern, vars)))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if strings.EqualFold(e.Name(), filepath.Base(path)) {
+			return filepath.Join(filepath.Dir(path), e.Name()), nil
+		}
+	}
+	return "", fmt.Errorf("%q: %w", path, os.ErrNotExist)
+}
+
+func fill(pattern string, vars map[string]string) string {
+	for name, value := range vars {
+		pattern = strings.ReplaceAll(pattern, "{"+name+"}", value)
+	}
+	return pattern
+}
+
+func parent(pattern string) string {
+	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
+		return pattern[:i]
+	}
+	return "."
+}
+
+func base(pattern string) string { return pattern[strings.LastIndexByte(pattern, '/')+1:] }

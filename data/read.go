@@ -1,0 +1,67 @@
+package data
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+
+	"samtune/data/format"
+)
+
+// ReadImage reads a picture file as 8-bit RGB; grey is repeated over the channels, transparency is laid over
+// black. The error wraps ErrInvalid.
+func ReadImage(path string) (*Image, error) {
+	img, err := format.Decode(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	b := img.Bounds()
+	out := &Image{Width: b.Dx(), Height: b.Dy(), Pix: make([]uint8, 0, 3*b.Dx()*b.Dy())}
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			r, g, bl := rgb(img, x, y)
+			out.Pix = append(out.Pix, r, g, bl)
+		}
+	}
+	return out, nil
+}
+
+// rgb returns a pixel's 8-bit values, without a round trip over 16 bits for the common kinds.
+func rgb(img image.Image, x, y int) (r, g, b uint8) {
+	switch m := img.(type) {
+	case *image.RGBA:
+		p := m.Pix[m.PixOffset(x, y):]
+		return p[0], p[1], p[2]
+	case *image.Gray:
+		v := m.Pix[m.PixOffset(x, y)]
+		return v, v, v
+	}
+	c := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)
+	return c.R, c.G, c.B
+}
+
+// ReadMask reads a picture file as a binary mask: inside where the grey value is above 127. Palettes are
+// resolved first, so an index has no meaning of its own. The error wraps ErrInvalid.
+func ReadMask(path string) (*Mask, error) {
+	img, err := ReadImage(path)
+	if err != nil {
+		return nil, err
+	}
+	m := NewMask(img.Width, img.Height)
+	for i := range m.Pix {
+		c := color.GrayModel.Convert(color.RGBA{R: img.Pix[3*i], G: img.Pix[3*i+1], B: img.Pix[3*i+2], A: 255}).(color.Gray)
+		if c.Y > 127 {
+			m.Pix[i] = 1
+		}
+	}
+	return m, nil
+}
+
+// sameSize says, in an error that wraps ErrInvalid, that a mask does not fit its picture.
+func sameSize(maskPath string, m *Mask, imagePath string, img *Image) error {
+	if m.Width == img.Width && m.Height == img.Height {
+		return nil
+	}
+	return fmt.Errorf("%w: read %q: the mask is %d x %d, want %d x %d as its image %q: put the mask that belongs to it there",
+		ErrInvalid, maskPath, m.Width, m.Height, img.Width, img.Height, imagePath)
+}

@@ -1,0 +1,189 @@
+package data
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sort"
+
+	"github.com/BurntSushi/toml"
+	"github.com/google/renameio/v2"
+)
+
+// splitRule is the version of the rule by which shots are drawn. It changes when the same seed gives others.
+const splitRule = 1
+
+// Split says which cases a run trains on, chooses its best step by, and is tested on.
+type Split struct {
+	Benchmark  string  `toml:"benchmark"`
+	Target     string  `toml:"target"`
+	Layout     string  `toml:"layout"`
+	Rule       int     `toml:"rule"` // version of the rule by which shots are drawn
+	Shots      int     `toml:"shots"`
+	Seed       int64   `toml:"seed"`
+	DataSHA256 string  `toml:"data_sha256"` // of all hashes below
+	Train      []Entry `toml:"train"`
+	Validation []Entry `toml:"validation"` // held out of the shots; empty with fewer than 3
+	Test       []Entry `toml:"test"`
+}
+
+// Entry is a case of a split with the hashes of its decoded pixels.
+type Entry struct {
+	ID          string `toml:"id"`
+	Patient     string `toml:"patient"`
+	ImageSHA256 string `toml:"image_sha256"`
+	MaskSHA256  string `toml:"mask_sha256"`  // of the target's mask
+	ValidSHA256 string `toml:"valid_sha256"` // of the valid region
+}
+
+// DrawShots draws shots cases of the pool with a seed. Draws are nested: with one seed the cases of 3
+// shots are among those of 5. From 3 shots on a fifth of them, at least one, is held out for validation;
+// the drawn order is such that those of fewer shots are held out with more shots too. Hashes are
+// filled in by Fill.
+func DrawShots(b *Benchmark, shots int, seed int64) (*Split, error) {
+	if shots < 1 || shots > len(b.Pool) {
+		return nil, fmt.Errorf("%w: draw %d shots of %s: want 1 to %d, the images of its training pool", ErrInvalid, shots, b.Title, len(b.Pool))
+	}
+	tested := map[string]string{}
+	for _, c := range b.Test {
+		tested[c.Patient] = c.ID
+	}
+	for _, c := range b.Pool {
+		if id, both := tested[c.Patient]; both {
+			return nil, fmt.Errorf("%w: patient %q has training case %s and test case %s", ErrLeak, c.Patient, c.ID, id)
+		}
+	}
+	s := &Split{Benchmark: b.Name, Layout: b.Layout, Rule: splitRule, Shots: shots, Seed: seed}
+	order := rand.New(rand.NewPCG(uint64(seed), 0x73686f7473)).Perm(len(b.Pool)) // the stream of shots
+	for i, k := range order[:shots] {
+		c := b.Pool[k]
+		e := Entry{ID: c.ID, Patient: c.Patient}
+		if heldOut(i, shots) {
+			s.Validation = append(s.Validation, e)
+		} else {
+			s.Train = append(s.Train, e)
+		}
+	}
+	for _, c := range b.Test {
+		s.Test = append(s.Test, Entry{ID: c.ID, Patient: c.Patient})
+	}
+	byID := func(list []Entry) { sort.Slice(list, func(i, j int) bool { return list[i].ID < list[j].ID }) }
+	byID(s.Train)
+	byID(s.Validation)
+	return s, nil
+}
+
+// heldOut says whether the i-th drawn case, from 0, is for validation: the third, and from then on every
+// fifth (the eighth, the thirteenth).
+func heldOut(i, shots int) bool { return shots >= 3 && i%5 == 2 }
+
+func (s *Split) lists() [][]Entry { return [][]Entry{s.Train, s.Validation, s.Test} }
+
+// Fill notes the content of the split's cases and refuses a test picture that is also trained on, told
+// by its pixels whatever its name. The error wraps ErrLeak.
+func (s *Split) Fill(samples map[string]*Sample) error {
+	for _, list := range s.lists() {
+		for i := range list {
+			e, err := s.entry(list[i], samples)
+			if err != nil {
+				return err
+			}
+			list[i] = e
+		}
+	}
+	s.DataSHA256 = s.hash()
+	trained := map[string]string{}
+	for _, list := range [][]Entry{s.Train, s.Validation} {
+		for _, e := range list {
+			trained[e.ImageSHA256] = e.ID
+		}
+	}
+	for _, e := range s.Test {
+		if id, both := trained[e.ImageSHA256]; both {
+			return fmt.Errorf("%w: test case %s has the same pixels as training case %s: remove one of them", ErrLeak, e.ID, id)
+		}
+	}
+	return nil
+}
+
+func (s *Split) entry(e Entry, samples map[string]*Sample) (Entry, error) {
+	sample := samples[e.ID]
+	if sample == nil || sample.Masks[s.Target] == nil {
+		return e, fmt.Errorf("%w: split: case %s is not there or has no mask of %q", ErrInvalid, e.ID, s.Target)
+	}
+	e.ImageSHA256, e.MaskSHA256, e.ValidSHA256 = sample.Image.Hash(), sample.Masks[s.Target].Hash(), sample.Valid.Hash()
+	return e, nil
+}
+
+func (s *Split) hash() string {
+	h := sha256.New()
+	for _, list := range s.lists() {
+		for _, e := range list {
+			fmt.Fprintf(h, "%q %q %s %s %s\n", e.ID, e.Patient, e.ImageSHA256, e.MaskSHA256, e.ValidSHA256)
+		}
+		fmt.Fprintln(h)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Verify compares the split with the files as they are now and names the cases that changed. The error
+// wraps ErrInvalid.
+func (s *Split) Verify(samples map[string]*Sample) error {
+	var changed []string
+	for _, list := range s.lists() {
+		for _, e := range list {
+			now, err := s.entry(e, samples)
+			if err != nil {
+				return err
+			}
+			if now != e {
+				changed = append(changed, e.ID)
+			}
+		}
+	}
+	if len(changed) > 0 {
+		return fmt.Errorf("%w: the files of %v have changed since the split was written", ErrInvalid, changed)
+	}
+	return nil
+}
+
+// WriteSplit writes a split as TOML; the file appears whole or not at all.
+func WriteSplit(path string, s *Split) error {
+	var b bytes.Buffer
+	e := toml.NewEncoder(&b)
+	e.Indent = ""
+	if err := e.Encode(s); err != nil {
+		return fmt.Errorf("write split %q: %w", path, err)
+	}
+	if err := renameio.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write split %q: %w", path, err)
+	}
+	return nil
+}
+
+// ReadSplit reads what WriteSplit wrote. Unknown keys, another rule and hashes that do not fit are refused
+// with an error that wraps ErrInvalid.
+func ReadSplit(path string) (*Split, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read split: %w", err)
+	}
+	var s Split
+	meta, err := toml.Decode(string(text), &s)
+	if err != nil {
+		return nil, fmt.Errorf("%w: read split %q: %w", ErrInvalid, path, err)
+	}
+	if extra := meta.Undecoded(); len(extra) > 0 {
+		return nil, fmt.Errorf("%w: read split %q: unknown key %q", ErrInvalid, path, extra[0].String())
+	}
+	if s.Rule != splitRule {
+		return nil, fmt.Errorf("%w: read split %q: rule %d, want %d: it was written by another version of samtune", ErrInvalid, path, s.Rule, splitRule)
+	}
+	if got := s.hash(); got != s.DataSHA256 {
+		return nil, fmt.Errorf("%w: read split %q: data_sha256 is %.12s, its entries give %.12s: the file was changed", ErrInvalid, path, s.DataSHA256, got)
+	}
+	return &s, nil
+}

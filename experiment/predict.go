@@ -1,0 +1,139 @@
+package experiment
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"samtune/data"
+	"samtune/internal/tensor"
+	"samtune/model"
+	"samtune/train"
+)
+
+// PredictOptions say what a fine-tuned decoder segments.
+type PredictOptions struct {
+	Tuned    *Tuned
+	Images   []string // files
+	Out      string   // folder of the masks
+	Weights  string   // the model's released weights
+	Device   string
+	CacheDir string
+	Progress Progress
+}
+
+// Predict segments pictures with a fine-tuned decoder. For each it writes NAME_mask.png, 255 inside and 0
+// outside, and NAME_probability.png, 0 to 255 for 0 to 1, of the picture's size.
+func Predict(ctx context.Context, opt PredictOptions) error {
+	cfg := opt.Tuned.Config
+	names, err := outputNames(opt.Images)
+	if err != nil {
+		return err
+	}
+	samples := make([]*data.Sample, len(opt.Images))
+	for i, path := range opt.Images {
+		img, err := data.ReadImage(path)
+		if err != nil {
+			return err
+		}
+		valid := data.NewMask(img.Width, img.Height)
+		for j := range valid.Pix {
+			valid.Pix[j] = 1
+		}
+		samples[i] = &data.Sample{ID: names[i], Image: img, Valid: valid}
+	}
+	spec, err := model.LookUp(cfg.Model)
+	if err != nil {
+		return err
+	}
+	dev, err := tensor.Open(opt.Device, cfg.Train.Threads)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	m, err := model.Load(dev, spec, opt.Weights)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	r := &Run{cfg: cfg, model: m, cache: &train.EmbeddingCache{Dir: opt.CacheDir, DType: tensor.Float16, Batch: cfg.Cache.Batch}}
+	p, err := r.predictor()
+	if err != nil {
+		return err
+	}
+	weights, err := train.LoadWeights(dev, p.Decoder, opt.Tuned.Path)
+	if err != nil {
+		return err
+	}
+	defer weights.DropOn(dev)
+	if err := os.MkdirAll(opt.Out, 0o755); err != nil {
+		return fmt.Errorf("make output folder: %w", err)
+	}
+	var views []train.View
+	for _, s := range samples {
+		views = append(views, p.Tiling.Views(m, s)...)
+	}
+	stage := opt.Progress.Begin("encode", len(views))
+	if err := p.Cache.Fill(ctx, m, views, p.Decoder.Features(), func() { stage.Add(1, "") }); err != nil {
+		return err
+	}
+	stage.End("")
+	stage = opt.Progress.Begin("predict", len(samples))
+	for i, s := range samples {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var seg *train.Segmentation
+		err := dev.Run(func(sc *tensor.Scope) (err error) {
+			seg, err = p.Predict(sc, weights, s)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := writeSegmentation(filepath.Join(opt.Out, names[i]), seg); err != nil {
+			return err
+		}
+		stage.Add(1, fmt.Sprintf("%s: %.1f %% inside", names[i], 100*float64(seg.Mask.Count())/float64(len(seg.Mask.Pix))))
+	}
+	stage.End("")
+	return nil
+}
+
+// outputNames are the files' names without folder and ending; two pictures of one name are refused.
+func outputNames(paths []string) ([]string, error) {
+	names := make([]string, len(paths))
+	seen := map[string]string{}
+	for i, p := range paths {
+		names[i] = strings.TrimSuffix(filepath.Base(p), filepath.Ext(p))
+		if other, twice := seen[names[i]]; twice {
+			return nil, fmt.Errorf("%q and %q would be written under one name: give them in two calls with two --out folders", other, p)
+		}
+		seen[names[i]] = p
+	}
+	return names, nil
+}
+
+func writeSegmentation(base string, seg *train.Segmentation) error {
+	size := image.Rect(0, 0, seg.Mask.Width, seg.Mask.Height)
+	mask, probability := image.NewGray(size), image.NewGray(size)
+	for i, v := range seg.Mask.Pix {
+		mask.Pix[i] = v * 255
+		probability.Pix[i] = uint8(seg.Probability[i]*255 + 0.5)
+	}
+	for name, img := range map[string]image.Image{base + "_mask.png": mask, base + "_probability.png": probability} {
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			return fmt.Errorf("write %q: %w", name, err)
+		}
+		if err := writeFile(name, b.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

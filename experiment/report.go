@@ -1,0 +1,77 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"samtune/data"
+	"samtune/eval"
+	"samtune/eval/report"
+	"samtune/train"
+)
+
+// write writes the run's files; results.json comes last and marks the run as finished.
+func (r *Run) write() error {
+	if err := eval.WriteCasesFile(filepath.Join(r.Dir, CasesFile), r.rows); err != nil {
+		return err
+	}
+	overlays := report.Pick(r.results, r.rows)
+	for i := range overlays {
+		o := &overlays[i]
+		sample := r.samples[o.Case]
+		o.Image, o.Truth, o.Valid = sample.Image, sample.Masks[r.target], sample.Valid
+		o.Before, o.After = r.masks[r.cfg.Eval.Before][o.Case], r.masks[eval.MethodAfter][o.Case]
+	}
+	if err := report.WriteOverlays(filepath.Join(r.Dir, OverlaysDir), overlays); err != nil {
+		return err
+	}
+	if err := writeReport(r.Dir, r.results, r.rows, overlays); err != nil {
+		return err
+	}
+	return eval.WriteResults(filepath.Join(r.Dir, ResultsFile), r.results)
+}
+
+func writeReport(dir string, results *eval.Results, rows []eval.CaseResult, overlays []report.CaseOverlay) error {
+	log, err := report.ReadTrainLog(filepath.Join(dir, TrainLogFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	config, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return report.Write(dir, report.Input{Results: results, Rows: rows, Log: log, Config: string(config), Overlays: overlays})
+}
+
+// Report reads a finished run's folder.
+func Report(dir string) (*eval.Results, error) {
+	return eval.ReadResults(filepath.Join(dir, ResultsFile))
+}
+
+// Encode fills the feature cache for every case of a benchmark, so that runs with any shots and seed
+// find their features there.
+func Encode(ctx context.Context, opt Options) error {
+	r := &Run{opt: opt, cfg: opt.Config, samples: map[string]*data.Sample{}}
+	defer r.close()
+	if err := r.open(); err != nil {
+		return err
+	}
+	p, err := r.predictor()
+	if err != nil {
+		return err
+	}
+	var views []train.View
+	for _, c := range append(append([]data.Case(nil), r.bench.Pool...), r.bench.Test...) {
+		sample, err := c.Load()
+		if err != nil {
+			return err
+		}
+		views = append(views, train.Whole(r.model, sample))
+		views = append(views, p.Tiling.Views(r.model, sample)...)
+	}
+	_, err = r.fill(ctx, p, views)
+	return err
+}

@@ -1,0 +1,92 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"samtune/checkpoints"
+	"samtune/configs"
+	"samtune/data"
+	"samtune/eval"
+	"samtune/train"
+)
+
+// Tuned is a fine-tuned decoder as a run left it.
+type Tuned struct {
+	Dir    string
+	Config *configs.Run // of the run
+	Split  *data.Split  // of the run
+	Path   string       // the best step's weights
+	SHA256 string       // of that file
+}
+
+// OpenTuned opens the best checkpoint of a run's folder, after it has verified it.
+func OpenTuned(dir string) (*Tuned, error) {
+	if _, err := os.Stat(filepath.Join(dir, identityFile)); err != nil {
+		return nil, fmt.Errorf("open run %q: it is not a run's folder: %w", dir, err)
+	}
+	t := &Tuned{Dir: dir, Config: configs.Default()}
+	layer, err := configs.FileLayer(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Config.Apply(layer); err != nil {
+		return nil, err
+	}
+	if t.Split, err = data.ReadSplit(filepath.Join(dir, SplitFile)); err != nil {
+		return nil, err
+	}
+	store, err := checkpoints.OpenStore(filepath.Join(dir, CheckpointsDir), checkpoints.StoreOptions{})
+	if err != nil {
+		return nil, err
+	}
+	best, err := store.Best()
+	if err != nil {
+		return nil, err
+	}
+	t.Path = best.Path(train.WeightsFile)
+	file, err := checkpoints.Open(t.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	t.SHA256, err = file.SHA256()
+	return t, err
+}
+
+// checkLeaks refuses a test image that the weights were trained on, told by its pixels.
+func (t *Tuned) checkLeaks(split *data.Split) error {
+	trained := map[string]string{}
+	for _, entries := range [][]data.Entry{t.Split.Train, t.Split.Validation} {
+		for _, e := range entries {
+			trained[e.ImageSHA256] = e.ID
+		}
+	}
+	for _, e := range split.Test {
+		if id, ok := trained[e.ImageSHA256]; ok {
+			return fmt.Errorf("%w: test case %s has the pixels of %s, which %q was trained on", data.ErrLeak, e.ID, id, t.Dir)
+		}
+	}
+	return nil
+}
+
+// testTuned segments the test cases with weights that were fine-tuned before.
+func (r *Run) testTuned(ctx context.Context) error {
+	p, err := r.predictor()
+	if err != nil {
+		return err
+	}
+	weights, err := train.LoadWeights(r.dev, p.Decoder, r.opt.Tuned.Path)
+	if err != nil {
+		return err
+	}
+	defer weights.DropOn(r.dev)
+	r.results.Shots = r.opt.Tuned.Config.Shots
+	r.results.Training = eval.Training{
+		Decoder: r.cfg.Decoder, TrainCases: ids(r.opt.Tuned.Split.Train), Validation: ids(r.opt.Tuned.Split.Validation),
+		BestDice: eval.Undefined,
+	}
+	return r.test(ctx, p, weights)
+}

@@ -1,0 +1,279 @@
+package train
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"samtune/checkpoints"
+	"samtune/internal/tensor"
+	"samtune/model"
+)
+
+func vectors(t testing.TB, name string) *checkpoints.File {
+	t.Helper()
+	f, err := checkpoints.Open(filepath.Join("..", "testdata", "parity", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func values(t testing.TB, f *checkpoints.File, name string) []float32 {
+	t.Helper()
+	v, err := f.Float32(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func load(s *tensor.Scope, t testing.TB, f *checkpoints.File, name string) *tensor.Tensor {
+	t.Helper()
+	info, ok := f.Info(name)
+	if !ok {
+		t.Fatalf("no vector %q", name)
+	}
+	return s.FromFloat32(values(t, f, name), info.Shape...)
+}
+
+func worst(a, b []float32) float64 {
+	if len(a) != len(b) {
+		return math.Inf(1)
+	}
+	var w float64
+	for i := range a {
+		d := math.Abs(float64(a[i]) - float64(b[i]))
+		if math.IsNaN(d) {
+			return math.Inf(1)
+		}
+		w = max(w, d)
+	}
+	return w
+}
+
+func openDevice(t testing.TB) *tensor.Device {
+	t.Helper()
+	d, err := tensor.Open("cpu", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// tiny loads prompt encoder and mask decoder of the tiny parity pack.
+func tiny(t testing.TB, d *tensor.Device) *model.Model {
+	t.Helper()
+	spec := &model.Spec{
+		Name: "tiny", Title: "tiny SAM", ImageSize: 128, Normalise: "sam", EmbeddingSize: 8,
+		Decoder: model.DecoderSpec{Dim: 32, Depth: 2, MLPDim: 128, Heads: 8, Multimask: 3, IoUDepth: 3, IoUHidden: 32, MaskInChannels: 16},
+	}
+	m, err := model.LoadDecoder(d, spec, filepath.Join("..", "testdata", "parity", "tiny_sam.pth"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// TestAdamWFollowsPyTorch takes the three steps of the tiny pack: every gradient, loss and parameter.
+func TestAdamWFollowsPyTorch(t *testing.T) {
+	d := openDevice(t)
+	m := tiny(t, d)
+	v := vectors(t, "tiny.safetensors")
+	decoder, err := m.NewDecoder("plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	boxes, losses := values(t, v, "boxes"), values(t, v, "losses")
+	err = d.Run(func(s *tensor.Scope) error {
+		opt, err := NewAdamW(s, decoder.Trainable(), m.Weights())
+		if err != nil {
+			return err
+		}
+		defer opt.Drop()
+		prompt, err := m.EncodePrompts(s, []model.Prompt{{Box: (*[4]float32)(boxes[:4])}, {Box: (*[4]float32)(boxes[4:])}})
+		if err != nil {
+			return err
+		}
+		target := load(s, t, v, "target")
+		valid := s.Full(1, target.Shape()...)
+		features := map[string]*tensor.Tensor{model.Embedding: load(s, t, v, "embedding")}
+		for step := range 3 {
+			var grad *tensor.Tensor
+			s.Grad(true, func() {
+				leaf := opt.Leaf(s)
+				logits := decoder.Logits(s, opt.Views(s, leaf), features, prompt)
+				loss := Loss(s, logits, target, valid)
+				if diff := math.Abs(s.Item(loss) - float64(losses[step])); diff > 1e-5 {
+					t.Errorf("loss of step %d differs by %.3g", step, diff)
+				}
+				grad = s.Backward(loss, leaf)
+			})
+			if step == 0 {
+				biggest := 0.0
+				for name, g := range opt.Views(s, grad) {
+					diff := worst(s.Float32s(g), values(t, v, "grad."+name))
+					biggest = max(biggest, diff)
+					if diff > 5e-5 {
+						t.Errorf("gradient of %s differs by %.3g", name, diff)
+					}
+				}
+				t.Logf("gradients: max |diff| %.3g", biggest)
+			}
+			opt.Step(s, grad, 1e-3, 0.01, 0)
+		}
+		biggest, unreached := 0.0, 0.0
+		after := opt.Weights(s)
+		for _, name := range v.Names() {
+			name, ok := cutPrefix(name, "adamw3.")
+			if !ok {
+				continue
+			}
+			w, trained := after[name]
+			if !trained {
+				w = m.Weights()[name] // gets no gradient and is not decayed
+			}
+			diff := worst(s.Float32s(w), values(t, v, "adamw3."+name))
+			if strings.HasSuffix(name, ".k_proj.bias") {
+				// A bias of the keys shifts all of a query's scores alike and so changes nothing: its gradient is
+				// rounding noise, about 1e-9, which AdamW divides by its own size. Noise can't be reproduced;
+				// three steps move it by 3 learning rates at most.
+				unreached = max(unreached, diff)
+				if diff > 5e-4 {
+					t.Errorf("%s, which is moved by rounding noise alone, differs by %.3g", name, diff)
+				}
+				continue
+			}
+			biggest = max(biggest, diff)
+			if diff > 5e-5 {
+				t.Errorf("%s after three steps differs by %.3g", name, diff)
+			}
+		}
+		t.Logf("parameters after three steps: max |diff| %.3g; biases of keys, moved by rounding noise: %.3g", biggest, unreached)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func cutPrefix(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+// TestLiteMedSAMGradients compares loss and the norm of every gradient on LiteMedSAM's real weights.
+func TestLiteMedSAMGradients(t *testing.T) {
+	d := openDevice(t)
+	m := lite(t, d)
+	v := vectors(t, "lite_synth.safetensors")
+	b, err := os.ReadFile("../testdata/parity/lite_synth_gradnorm_order.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	if err := json.Unmarshal(b, &order); err != nil {
+		t.Fatal(err)
+	}
+	decoder, err := m.NewDecoder("plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prompts := map[string]model.Prompt{
+		"box":   {Box: &[4]float32{20, 30, 200, 170}},
+		"point": {Points: [][2]float32{{128, 96}, {10, 180}}, Labels: []int{1, 0}},
+		"none":  {},
+	}
+	for kind, p := range prompts {
+		t.Run(kind, func(t *testing.T) {
+			err := d.Run(func(s *tensor.Scope) error {
+				opt, err := NewAdamW(s, decoder.Trainable(), m.Weights())
+				if err != nil {
+					return err
+				}
+				defer opt.Drop()
+				encoded, err := m.EncodePrompts(s, []model.Prompt{p})
+				if err != nil {
+					return err
+				}
+				mask := make([]uint8, 256*256)
+				if err := v.ReadInto("target_u8", mask); err != nil {
+					return err
+				}
+				target := s.ToDType(s.FromUint8(mask, 1, 1, 256, 256), tensor.Float32)
+				valid := s.Full(1, 1, 1, 256, 256)
+				var grad *tensor.Tensor
+				s.Grad(true, func() {
+					leaf := opt.Leaf(s)
+					features := map[string]*tensor.Tensor{model.Embedding: load(s, t, v, "embedding_f16")}
+					loss := Loss(s, decoder.Logits(s, opt.Views(s, leaf), features, encoded), target, valid)
+					if diff := math.Abs(s.Item(loss) - float64(values(t, v, kind+".f16.loss")[0])); diff > 1e-5 {
+						t.Errorf("loss differs by %.3g", diff)
+					}
+					grad = s.Backward(loss, leaf)
+				})
+				want := values(t, v, kind+".f16.gradnorm")
+				views := opt.Views(s, grad)
+				biggest := 0.0
+				for i, name := range order {
+					got := s.Item(s.Norm(views["mask_decoder."+name]))
+					if strings.HasSuffix(name, ".k_proj.bias") {
+						// It shifts all of a query's scores alike, so its gradient is zero but for rounding: there
+						// is nothing to be relative to.
+						if got > 1e-5 || want[i] > 1e-5 {
+							t.Errorf("gradient norm of %s is %g (official %g), want zero but for rounding", name, got, want[i])
+						}
+						continue
+					}
+					relative := math.Abs(got-float64(want[i])) / float64(want[i])
+					if want[i] == 0 { // the hypernetworks of the masks that are not wanted
+						relative = got
+					}
+					biggest = max(biggest, relative)
+					if !(relative <= 1e-3) {
+						t.Errorf("gradient norm of %s is %g, want %g", name, got, want[i])
+					}
+				}
+				t.Logf("gradient norms: max relative difference %.3g", biggest)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// lite loads LiteMedSAM, whose weights make setup fetches, or skips the test.
+func lite(t testing.TB, d *tensor.Device) *model.Model {
+	t.Helper()
+	path := os.Getenv("SAMTUNE_TEST_WEIGHTS")
+	if path == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Skip("no cache folder: ", err)
+		}
+		path = filepath.Join(cache, "samtune", "weights", "lite_medsam.pth")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("LiteMedSAM's weights are not there (make setup fetches them): ", err)
+	}
+	spec, err := model.LookUp("lite_medsam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Load(d, spec, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}

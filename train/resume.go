@@ -1,0 +1,120 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"samtune/checkpoints"
+	"samtune/internal/tensor"
+	"samtune/model"
+)
+
+// Files of a checkpoint.
+const (
+	WeightsFile = "weights.safetensors" // the trained parameters, by their official names
+	optimFile   = "optim.safetensors"
+	stateFile   = "state.json"
+)
+
+// save writes a checkpoint of the current step.
+func (f *fit) save() error {
+	var weights, moments []checkpoints.Tensor
+	if err := f.dev.Run(func(s *tensor.Scope) error {
+		weights, moments = f.opt.state(s)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	state, err := json.MarshalIndent(f.state, "", "  ")
+	if err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	meta := map[string]string{"decoder": f.job.Predictor.Decoder.Name(), "model": f.job.Predictor.Model.Spec.Name,
+		"base_sha256": f.job.Predictor.Model.SHA256}
+	return f.job.Store.Save(f.state.Step, f.state.Step == f.state.BestStep, map[string]func(io.Writer) error{
+		WeightsFile: func(w io.Writer) error { return checkpoints.EncodeSafetensors(w, meta, weights) },
+		optimFile:   func(w io.Writer) error { return checkpoints.EncodeSafetensors(w, nil, moments) },
+		stateFile:   func(w io.Writer) error { _, err := w.Write(append(state, '\n')); return err },
+	})
+}
+
+// stop saves a checkpoint because the run is interrupted and returns why.
+func (f *fit) stop(why error) error {
+	if f.state.Step > 0 {
+		if err := f.save(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("stopped at step %d of %d, with a checkpoint: the same command goes on from there: %w", f.state.Step, f.job.Config.Steps, why)
+}
+
+// resume goes on from the newest checkpoint that verifies, if there is one.
+func (f *fit) resume() error {
+	latest, damaged, err := f.job.Store.Latest()
+	if err != nil {
+		return err
+	}
+	for _, d := range damaged {
+		f.job.Warn(fmt.Sprintf("checkpoint passed over: %v", d))
+	}
+	if latest == nil {
+		return nil
+	}
+	text, err := latest.ReadFile(stateFile)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &f.state); err != nil {
+		return fmt.Errorf("resume: %q: %s: %w", latest.Dir, stateFile, err)
+	}
+	weights, err := checkpoints.Open(latest.Path(WeightsFile))
+	if err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	defer weights.Close()
+	moments, err := checkpoints.Open(latest.Path(optimFile))
+	if err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	defer moments.Close()
+	if err := f.dev.Run(func(s *tensor.Scope) error { return f.opt.restore(s, weights, moments, f.state.Step) }); err != nil {
+		return fmt.Errorf("resume from %q: %w", latest.Dir, err)
+	}
+	f.resumed = []int{f.state.Step}
+	f.job.Resumed(f.state.Step)
+	return nil
+}
+
+// best returns the weights of the best step.
+func (f *fit) best() (model.Weights, error) {
+	best, err := f.job.Store.Best()
+	if err != nil {
+		return nil, err
+	}
+	return LoadWeights(f.dev, f.job.Predictor.Decoder, best.Path(WeightsFile))
+}
+
+// LoadWeights reads a decoder's fine-tuned parameters from a safetensors file. The caller drops them on
+// the device.
+func LoadWeights(dev *tensor.Device, decoder model.Decoder, path string) (model.Weights, error) {
+	file, err := checkpoints.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if err := checkpoints.Match(decoder.Trainable(), file); err != nil {
+		return nil, err
+	}
+	w := model.Weights{}
+	err = dev.Run(func(s *tensor.Scope) error {
+		for _, info := range decoder.Trainable() {
+			w[info.Name] = s.Keep(read(s, file, info))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
