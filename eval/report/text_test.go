@@ -97,7 +97,7 @@ func TestTerminalTable(t *testing.T) {
 	for _, want := range []string{
 		"DRIVE vessels, 20 test images   before", "difference (95 % interval)", "1.9e-06", "[18 of 20]",
 		signed(r.Paired.Difference, 3) + " (" + interval(r.Paired.CI95, 3) + ")",
-		"zero-shot, full-image box; 20 of 20 cases better", "box around the truth (oracle) 0.229", "everything = foreground 0.228",
+		"zero-shot, full-image box; 20 of 20 cases better", "other Dice: no prompt 0.000, centre point 0.004, box around the truth (oracle) 0.229", "everything = foreground 0.228",
 		"second human observer: Dice 0.788", "train 8:12", "total 9:59",
 	} {
 		if !strings.Contains(text, want) {
