@@ -267,7 +267,7 @@ func TestPick(t *testing.T) {
 			var got []string
 			for _, c := range Pick(r, test.rows) {
 				got = append(got, c.Role+" "+c.Case)
-				if c.BeforeDice != 0.2 || !c.AfterDice.Defined() || c.BeforeLabel != "zero-shot, full-image box" || c.AfterLabel != "fine-tuned on 5 images" {
+				if c.BeforeDice != 0.2 || !c.AfterDice.Defined() || c.BeforeMethod != "box" || c.BeforeLabel != "zero-shot, full-image box" || c.AfterLabel != "fine-tuned on 5 images" {
 					t.Errorf("case %q: %+v", c.Case, c)
 				}
 			}

@@ -27,6 +27,7 @@ import (
 type CaseOverlay struct {
 	Role          string // "best", "median" or "worst"
 	Case          string
+	BeforeMethod  string // key in Results.Before of the method that Before is a prediction of
 	BeforeLabel   string // how the case was segmented before: "zero-shot, full-image box"
 	AfterLabel    string // and after; empty where nothing was fine-tuned
 	BeforeDice    eval.Float
@@ -54,7 +55,8 @@ func (c CaseOverlay) FileName() string {
 
 // Pick chooses the cases to show: the best, the median (the lower one of two) and the worst by Dice after
 // fine-tuning, or by zero-shot Dice where nothing was fine-tuned. Cases without a Dice are left out; of
-// equal ones the first by name is taken. The caller adds the pictures.
+// equal ones the first by name is taken. The caller adds the picture, the masks and the predictions: Before is
+// that of BeforeMethod, the compared method or, in a run that compared nothing, the best that needs no truth.
 func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 	before := comparedBefore(r)
 	by := before
@@ -93,6 +95,7 @@ func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 		last = role.at
 		c := CaseOverlay{Role: role.name, Case: ranked[role.at], BeforeDice: eval.Undefined, AfterDice: eval.Undefined}
 		if m := r.Before[before]; m != nil {
+			c.BeforeMethod = before
 			c.BeforeLabel = "zero-shot, " + zeroShotLabel(m)
 			if d, ok := dice[before][c.Case]; ok {
 				c.BeforeDice = d
