@@ -10,10 +10,9 @@ import (
 	"samtune/data"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-var sameNaN = cmpopts.EquateNaNs()
+var sameNaN = cmp.Comparer(func(a, b Float) bool { return near(a, b, 0) })
 
 func randomMask(r *rand.Rand, width, height int, share float64) *data.Mask {
 	m := data.NewMask(width, height)

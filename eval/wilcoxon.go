@@ -28,8 +28,11 @@ func wilcoxon(differences []float64) (p float64, test string) {
 	if tied {
 		test += ", ties by mid-ranks"
 	}
-	if zeros := len(differences) - len(d); zeros > 0 {
-		test += fmt.Sprintf(", %d zero differences dropped", zeros)
+	switch zeros := len(differences) - len(d); {
+	case zeros == 1:
+		test += ", 1 zero dropped"
+	case zeros > 1:
+		test += fmt.Sprintf(", %d zeros dropped", zeros)
 	}
 	if len(d) == 0 {
 		return 1, test
