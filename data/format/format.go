@@ -81,8 +81,34 @@ func decode(f io.ReadSeeker) (image.Image, error) {
 		return nil, err
 	}
 	img, err := decodePixels(kind, bufio.NewReader(f))
+	if err == nil {
+		return img, nil
+	}
+	if kind == "TIFF" {
+		return decodeLoose(f, err)
+	}
+	return nil, explain(kind, err)
+}
+
+// decodeLoose tries a TIFF that the strict decoder refused with strict once more, unpacked.
+func decodeLoose(f io.ReadSeeker, strict error) (image.Image, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	file, err := io.ReadAll(io.LimitReader(f, 8*MaxPixels))
 	if err != nil {
-		return nil, explain(kind, err)
+		return nil, err
+	}
+	plain, err := unpackLZW(file)
+	if errors.Is(err, errNotLZW) {
+		return nil, explain("TIFF", strict)
+	}
+	if err != nil {
+		return nil, err
+	}
+	img, err := tiff.Decode(bytes.NewReader(plain))
+	if err != nil {
+		return nil, explain("TIFF", err)
 	}
 	return img, nil
 }
