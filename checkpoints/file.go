@@ -15,6 +15,9 @@ import (
 	"sort"
 )
 
+// maxTensors bounds what the index of a file may hold; the largest models have a few thousand tensors.
+const maxTensors = 1 << 16
+
 // Errors that a caller branches on; match them with errors.Is.
 var (
 	// ErrCorrupt says that a file is damaged: truncated, or its content differs from its checksum.
@@ -115,17 +118,22 @@ func (f *File) parse() error {
 	}
 	head = head[:n]
 	switch {
+	case isSafetensors(head): // first: the length of a header may begin like the other two
+		return f.parseSafetensors(stat.Size())
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return f.parsePTH(stat.Size())
 	case isLegacyPickle(head):
 		return fmt.Errorf("%w: the old torch.save format, from before PyTorch 1.6: convert it with "+
 			"python -c \"import torch; torch.save(torch.load('in.pth', map_location='cpu', weights_only=True), 'out.pth')\"", ErrFormat)
-	case len(head) == 9 && head[8] == '{':
-		return f.parseSafetensors(stat.Size())
 	case n < 9:
 		return fmt.Errorf("%w: %d bytes long, too short for weights", ErrCorrupt, n)
 	}
 	return fmt.Errorf("%w: neither a torch.save archive nor safetensors (it begins with % x)", ErrFormat, head)
+}
+
+// isSafetensors recognises a header's length, 8 bytes, and the brace that the header begins with.
+func isSafetensors(head []byte) bool {
+	return len(head) == 9 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= math.MaxUint32
 }
 
 // isLegacyPickle recognises a bare pickle, which older torch.save began with.

@@ -13,7 +13,7 @@ import (
 // opcodes.
 const (
 	maxPickleBytes = 64 << 20
-	maxObjects     = 4 << 20 // objects made, and so the size of stack and memo
+	maxObjects     = 1 << 19 // objects made and memorised, and so the size of stack and memo
 	maxString      = 1 << 16
 )
 
@@ -76,7 +76,7 @@ func (u *unpickler) byte() (byte, error) {
 
 func (u *unpickler) bytes(n uint64) ([]byte, error) {
 	if n > maxString {
-		return nil, fmt.Errorf("a text of %d bytes, more than %d", n, maxString)
+		return nil, fmt.Errorf("%w: a text of %d bytes, more than %d", ErrUnsafe, n, maxString)
 	}
 	b := make([]byte, n)
 	k, err := io.ReadFull(u.r, b)
@@ -106,14 +106,18 @@ func (u *unpickler) line() (string, error) {
 		}
 		out = append(out, b)
 	}
-	return "", fmt.Errorf("a line of more than %d bytes", maxString)
+	return "", fmt.Errorf("%w: a line of more than %d bytes", ErrUnsafe, maxString)
 }
 
 func (u *unpickler) push(v any) error {
-	if u.objects++; u.objects > maxObjects {
-		return fmt.Errorf("more than %d objects", maxObjects)
-	}
 	u.stack = append(u.stack, v)
+	return u.count()
+}
+
+func (u *unpickler) count() error {
+	if u.objects++; u.objects > maxObjects {
+		return fmt.Errorf("%w: more than %d objects", ErrUnsafe, maxObjects)
+	}
 	return nil
 }
 
@@ -185,7 +189,7 @@ func (u *unpickler) step(op byte) error {
 		return u.text(op)
 	case ')', ']', '}', 0x8f, 't', 0x85, 0x86, 0x87:
 		return u.container(op)
-	case 'a', 'e', 's', 'u':
+	case 'a', 'e', 's', 'u', 0x90:
 		return u.fill(op)
 	case 'q', 'r', 0x94, 'h', 'j':
 		return u.memory(op)
@@ -328,7 +332,7 @@ func (u *unpickler) fill(op byte) error {
 	}
 	switch t := target.(type) {
 	case *list:
-		if op == 'a' || op == 'e' {
+		if op == 'a' || op == 'e' || op == 0x90 { // ADDITEMS: a set is kept as a list
 			t.items = append(t.items, items...)
 			return nil
 		}
@@ -372,7 +376,7 @@ func (u *unpickler) memory(op byte) error {
 		return err
 	}
 	u.memo[uint32(index)] = v
-	return nil
+	return u.count()
 }
 
 func (u *unpickler) global(op byte) error {

@@ -2,6 +2,7 @@ package checkpoints
 
 import (
 	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -11,8 +12,12 @@ import (
 	"strings"
 )
 
-// maxNesting is how deep dictionaries may lie in one another.
-const maxNesting = 64
+// Bounds of what an archive's index may describe.
+const (
+	maxNesting = 64       // how deep dictionaries may lie in one another
+	maxDims    = 16       // dimensions of a tensor
+	maxNames   = 16 << 20 // bytes of all tensors' names
+)
 
 // storageTypes are the classes that a storage may have, with its elements' type.
 var storageTypes = map[class]DType{
@@ -50,12 +55,17 @@ func (f *File) parsePTH(size int64) error {
 	}
 	records := map[string]*zip.File{}
 	var index *zip.File
+	left := uint64(size)
 	for _, r := range archive.File {
-		if err := checkRecord(r, records); err != nil {
+		if err := checkRecord(r, records, left); err != nil {
 			return err
 		}
+		left -= r.UncompressedSize64
 		records[r.Name] = r
 		if path.Base(r.Name) == "data.pkl" && strings.Count(r.Name, "/") == 1 {
+			if index != nil {
+				return fmt.Errorf("%w: two indices, %s and %s", ErrUnsafe, index.Name, r.Name)
+			}
 			index = r
 		}
 		if path.Base(r.Name) == "constants.pkl" {
@@ -88,12 +98,13 @@ func (f *File) parsePTH(size int64) error {
 		persistent: func(id tuple) (any, error) { return openStorage(id, root, records, storages) },
 		call:       call,
 	}
-	object, err := u.load(strings.NewReader(string(pickled)))
+	object, err := u.load(bytes.NewReader(pickled))
 	if err != nil {
 		return fmt.Errorf("%s: %w", index.Name, err)
 	}
-	if err := f.collect("", object, 0); err != nil {
-		return err
+	c := collector{entries: f.entries}
+	if err := c.collect("", object, 0); err != nil {
+		return fmt.Errorf("%s: %w", index.Name, err)
 	}
 	if len(f.entries) == 0 {
 		return fmt.Errorf("%w: there is no tensor in it", ErrFormat)
@@ -101,7 +112,9 @@ func (f *File) parsePTH(size int64) error {
 	return nil
 }
 
-func checkRecord(r *zip.File, seen map[string]*zip.File) error {
+// checkRecord refuses what torch.save does not write; left is how many of the file's bytes no earlier
+// record claims, so that no size in the archive can ask for more memory than the file has bytes.
+func checkRecord(r *zip.File, seen map[string]*zip.File, left uint64) error {
 	switch {
 	case strings.HasPrefix(r.Name, "/") || strings.Contains(r.Name, `\`) || strings.ContainsRune(r.Name, 0) || path.Clean(r.Name) != strings.TrimSuffix(r.Name, "/") || strings.HasPrefix(path.Clean(r.Name), ".."):
 		return fmt.Errorf("%w: archive record %q has a path that leads outside", ErrUnsafe, r.Name)
@@ -109,6 +122,10 @@ func checkRecord(r *zip.File, seen map[string]*zip.File) error {
 		return fmt.Errorf("%w: archive record %q is there twice", ErrUnsafe, r.Name)
 	case r.Method != zip.Store:
 		return fmt.Errorf("%w: archive record %q is compressed, which torch.save never does", ErrFormat, r.Name)
+	case r.CompressedSize64 != r.UncompressedSize64:
+		return fmt.Errorf("%w: archive record %q is stored with two sizes, %d and %d", ErrCorrupt, r.Name, r.CompressedSize64, r.UncompressedSize64)
+	case r.UncompressedSize64 > left:
+		return fmt.Errorf("%w: archive record %q claims %d bytes, the file has %d left for it", ErrCorrupt, r.Name, r.UncompressedSize64, left)
 	}
 	return nil
 }
@@ -126,9 +143,6 @@ func fillRecord(r *zip.File, offset int64, dst []byte) error {
 	raw, err := r.OpenRaw()
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, r.Name, err)
-	}
-	if r.CompressedSize64 != r.UncompressedSize64 {
-		return fmt.Errorf("%w: %s: stored with two sizes, %d and %d", ErrCorrupt, r.Name, r.CompressedSize64, r.UncompressedSize64)
 	}
 	sum := crc32.NewIEEE()
 	in := io.TeeReader(raw, sum)
@@ -230,7 +244,7 @@ func newView(args tuple) (*view, error) {
 
 func ints(v any) ([]int64, bool) {
 	t, ok := v.(tuple)
-	if !ok || len(t) > maxNesting {
+	if !ok || len(t) > maxDims {
 		return nil, false
 	}
 	out := make([]int64, len(t))
@@ -244,28 +258,47 @@ func ints(v any) ([]int64, bool) {
 	return out, true
 }
 
-// collect walks nested dictionaries and notes the tensors under dotted names.
-func (f *File) collect(name string, v any, depth int) error {
-	if depth > maxNesting {
+// collector walks nested dictionaries and notes their tensors under dotted names. A dictionary can stand
+// in several places, so what it visits is counted: a few short lines of pickle can describe 2^64 places.
+type collector struct {
+	entries        map[string]entry
+	visited, names int
+}
+
+func (c *collector) collect(name string, v any, depth int) error {
+	c.visited++
+	switch {
+	case depth > maxNesting:
 		return fmt.Errorf("%w: dictionaries nested more than %d deep", ErrUnsafe, maxNesting)
+	case c.visited > maxObjects || len(c.entries) > maxTensors || c.names > maxNames:
+		return fmt.Errorf("%w: more than %d tensors, or dictionaries that repeat themselves", ErrUnsafe, maxTensors)
 	}
 	switch v := v.(type) {
 	case *view:
-		if _, twice := f.entries[name]; twice {
+		if _, twice := c.entries[name]; twice {
 			return fmt.Errorf("%w: tensor %q is there twice", ErrCorrupt, name)
 		}
 		info := Info{Name: name, DType: v.storage.dtype, Shape: v.shape}
-		f.entries[name] = entry{info: info, read: v.read}
+		c.entries[name] = entry{info: info, read: v.read}
+		c.names += len(name)
 	case *dict:
 		for i, k := range v.keys {
 			key, ok := k.(string)
 			if !ok {
 				continue // as an optimiser's state, which is numbered
 			}
+			switch v.values[i].(type) {
+			case *view, *dict:
+			default:
+				continue
+			}
 			if name != "" {
 				key = name + "." + key
 			}
-			if err := f.collect(key, v.values[i], depth+1); err != nil {
+			if len(key) > maxString {
+				return fmt.Errorf("%w: a tensor's name of %d bytes, more than %d", ErrUnsafe, len(key), maxString)
+			}
+			if err := c.collect(key, v.values[i], depth+1); err != nil {
 				return err
 			}
 		}

@@ -23,7 +23,7 @@ func (r *Run) write() error {
 		o := &overlays[i]
 		sample := r.samples[o.Case]
 		o.Image, o.Truth, o.Valid = sample.Image, sample.Masks[r.target], sample.Valid
-		o.Before, o.After = r.masks[r.cfg.Eval.Before][o.Case], r.masks[eval.MethodAfter][o.Case]
+		o.Before, o.After = r.masks[o.BeforeMethod][o.Case], r.masks[eval.MethodAfter][o.Case]
 	}
 	if err := report.WriteOverlays(filepath.Join(r.Dir, OverlaysDir), overlays); err != nil {
 		return err

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -101,7 +102,7 @@ func (r *Run) zeroShot(ctx context.Context) error {
 	kinds := map[string]eval.Prompt{}
 	for _, sample := range tests {
 		prompts, err := eval.Prompts(r.cfg.Eval.Prompts, sample, r.target, eval.PromptOptions{Points: r.cfg.Eval.OraclePoints, Seed: r.cfg.Seed})
-		if err != nil {
+		if err != nil && !errors.Is(err, eval.ErrNoPrompt) { // a case without truth has no oracle prompts
 			return err
 		}
 		for _, prompt := range prompts {

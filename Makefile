@@ -1,0 +1,57 @@
+# samtune: make help lists what there is to make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build finetune zeroshot evaluate test test-pure test-cuda lint fuzz clean
+
+GO_ENV := . .samtune/env.sh
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(SEED),--seed '$(SEED)') $(if $(MODEL),--model '$(MODEL)') \
+	$(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(DEVICE),--device '$(DEVICE)') \
+	$(if $(CONFIG),--config '$(CONFIG)') $(if $(AGAIN),--again) $(foreach s,$(SET),--set '$(s)')
+
+help: ## list the targets
+	@echo 'samtune: fine-tune SAM on a few annotated images, and say honestly how much that helped'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST)
+	@echo
+	@echo 'variables of finetune and zeroshot, all optional:'
+	@echo '  DATASET=drive SHOTS=5 SEED=1 MODEL=lite_medsam OUT=dir DATA=dir CACHE=dir DEVICE=cuda CONFIG=my.toml AGAIN=1'
+	@echo '  SET="train.steps=100 train.lr=1e-4"   any other setting'
+	@echo '  LIBTORCH=/path                        a libtorch that is already there'
+
+setup: ## fetch libtorch and the model weights into the cache, once
+	@python3 scripts/setup.py
+
+build: setup ## build bin/samtune
+	@$(GO_ENV) && go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
+
+finetune: build ## the main job: fine-tune on a few images and compare with zero-shot
+	@bin/samtune finetune $(FLAGS) $(if $(SHOTS),--shots '$(SHOTS)')
+
+zeroshot: build ## the comparison without training
+	@bin/samtune zeroshot $(FLAGS)
+
+evaluate: build ## test what a run fine-tuned: CHECKPOINT=runs/...
+	@bin/samtune evaluate --checkpoint '$(CHECKPOINT)' $(FLAGS)
+
+test: setup ## all tests
+	@python3 -m unittest -q scripts/test_setup.py
+	@$(GO_ENV) && go test -timeout 30m ./...
+
+test-pure: ## the tests of the packages that need no libtorch
+	@go test ./data/... ./eval/... ./checkpoints/... ./configs/...
+
+test-cuda: setup ## parity, a short training and its repeat on a GPU; skipped without one
+	@$(GO_ENV) && go test -count=1 -v -run CUDA ./internal/tensor ./model ./train
+
+lint: setup ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	@$(GO_ENV) && go vet ./... && go tool staticcheck ./...
+
+fuzz: setup ## every fuzz target, half a minute each
+	@$(GO_ENV) && for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -hoE '^func Fuzz\w+' $$p/*_test.go | sed 's/func //'); do \
+	    go test -run xxx -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),30s) $$p || exit 1; done; done
+
+clean: ## remove what was built in this clone; the cache and runs/ stay
+	@rm -rf bin .samtune
