@@ -15,7 +15,7 @@ import (
 // Bounds of what an archive's index may describe.
 const (
 	maxNesting = 64       // how deep dictionaries may lie in one another
-	maxDims    = 16       // dimensions of a tensor
+	maxDims    = 8        // dimensions of a tensor
 	maxNames   = 16 << 20 // bytes of all tensors' names
 )
 

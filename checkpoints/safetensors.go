@@ -6,18 +6,77 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
+	"unicode/utf8"
 )
 
-// maxHeader is the bound that the safetensors format itself sets.
-const maxHeader = 100 << 20
+const (
+	maxHeader   = 100 << 20 // the bound that the safetensors format itself sets
+	maxMetadata = 4 << 20   // bytes of __metadata__
+	maxEntry    = 1 << 10   // bytes of a tensor's description
+)
+
+const metadataKey = "__metadata__"
 
 type safetensorsEntry struct {
 	DType   DType    `json:"dtype"`
 	Shape   []int64  `json:"shape"`
 	Offsets [2]int64 `json:"data_offsets"`
+}
+
+// decodeEntry decodes a tensor's description, which has just the three members of the format: JSON
+// decoders take names in any case and twice, pad or cut arrays and read null as nothing.
+func decodeEntry(text []byte) (e safetensorsEntry, err error) {
+	if len(text) > maxEntry {
+		return e, fmt.Errorf("%w: a description of %d bytes, more than %d", ErrUnsafe, len(text), maxEntry)
+	}
+	members, err := decodeObject(text, 3)
+	if err != nil {
+		return e, err
+	}
+	var shape []*int64
+	var offsets []*int64
+	for _, member := range []struct {
+		name string
+		to   any
+	}{{"dtype", &e.DType}, {"shape", &shape}, {"data_offsets", &offsets}} {
+		if err := json.Unmarshal(members[member.name], member.to); err != nil {
+			return e, fmt.Errorf("%w: %s is missing or not as it should be", ErrCorrupt, member.name)
+		}
+	}
+	if shape == nil || len(offsets) != 2 || slices.Contains(offsets, nil) || slices.Contains(shape, nil) {
+		return e, fmt.Errorf("%w: want a shape and two data_offsets of whole numbers", ErrCorrupt)
+	}
+	e.Offsets = [2]int64{*offsets[0], *offsets[1]}
+	e.Shape = make([]int64, len(shape))
+	for i, d := range shape {
+		e.Shape[i] = *d
+	}
+	return e, nil
+}
+
+// decodeMetadata decodes the texts beside the tensors.
+func decodeMetadata(text []byte) (map[string]string, error) {
+	if len(text) > maxMetadata {
+		return nil, fmt.Errorf("%w: %d bytes, more than %d", ErrUnsafe, len(text), maxMetadata)
+	}
+	members, err := decodeObject(text, maxTensors)
+	if err != nil {
+		return nil, err
+	}
+	meta := make(map[string]string, len(members))
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		var value *string
+		if err := json.Unmarshal(members[name], &value); err != nil || value == nil {
+			return nil, fmt.Errorf("%w: %q is no text", ErrCorrupt, name)
+		}
+		meta[name] = *value
+	}
+	return meta, nil
 }
 
 // parseSafetensors reads the header: every tensor's bytes must lie within the file, fit its shape, and
@@ -35,25 +94,26 @@ func (f *File) parseSafetensors(size int64) error {
 	if _, err := f.f.ReadAt(raw, 8); err != nil {
 		return fmt.Errorf("%w: header: %w", ErrCorrupt, err)
 	}
-	header, err := decodeHeader(raw)
-	if err != nil {
-		return err
+	if !utf8.Valid(raw) {
+		return fmt.Errorf("%w: the header is not UTF-8", ErrCorrupt)
 	}
-	if text, ok := header["__metadata__"]; ok {
-		if err := json.Unmarshal(text, &f.meta); err != nil {
-			return fmt.Errorf("%w: header: __metadata__: %w", ErrCorrupt, err)
+	header, err := decodeObject(raw, maxTensors)
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	if text, ok := header[metadataKey]; ok {
+		if f.meta, err = decodeMetadata(text); err != nil {
+			return fmt.Errorf("header: %s: %w", metadataKey, err)
 		}
-		delete(header, "__metadata__")
+		delete(header, metadataKey)
 	}
 	type span struct{ from, to int64 }
 	spans := make([]span, 0, len(header))
 	base := 8 + int64(length)
-	for name, text := range header {
-		var e safetensorsEntry
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&e); err != nil {
-			return fmt.Errorf("%w: header: tensor %q: %w", ErrCorrupt, name, err)
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		e, err := decodeEntry(header[name])
+		if err != nil {
+			return fmt.Errorf("header: tensor %q: %w", name, err)
 		}
 		info := Info{Name: name, DType: e.DType, Shape: e.Shape}
 		want, err := info.bytes()
@@ -88,33 +148,37 @@ func (f *File) parseSafetensors(size int64) error {
 	return nil
 }
 
-// decodeHeader decodes the header's object and refuses a name that stands twice, which JSON decoders let pass.
-func decodeHeader(raw []byte) (map[string]json.RawMessage, error) {
+// decodeObject decodes a JSON object of at most limit members and refuses a name that stands twice, which
+// JSON decoders let pass.
+func decodeObject(raw []byte, limit int) (map[string]json.RawMessage, error) {
 	out := map[string]json.RawMessage{}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("%w: the header is no JSON object", ErrCorrupt)
+		return nil, fmt.Errorf("%w: not a JSON object", ErrCorrupt)
 	}
 	for d.More() {
 		t, err := d.Token()
 		name, ok := t.(string)
 		if err != nil || !ok {
-			return nil, fmt.Errorf("%w: header: not JSON at byte %d", ErrCorrupt, d.InputOffset())
+			return nil, fmt.Errorf("%w: not JSON at byte %d", ErrCorrupt, d.InputOffset())
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
-			return nil, fmt.Errorf("%w: header: %q: %w", ErrCorrupt, name, err)
+			return nil, fmt.Errorf("%w: %q: %w", ErrCorrupt, name, err)
 		}
 		if _, twice := out[name]; twice {
-			return nil, fmt.Errorf("%w: header: %q is there twice", ErrCorrupt, name)
+			return nil, fmt.Errorf("%w: %q is there twice", ErrCorrupt, name)
+		}
+		if len(out) == limit {
+			return nil, fmt.Errorf("%w: more than %d members", ErrUnsafe, limit)
 		}
 		out[name] = value
 	}
 	if t, err := d.Token(); err != nil || t != json.Delim('}') {
-		return nil, fmt.Errorf("%w: the header's JSON does not end", ErrCorrupt)
+		return nil, fmt.Errorf("%w: its JSON does not end", ErrCorrupt)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: the header has text behind its JSON", ErrCorrupt)
+		return nil, fmt.Errorf("%w: there is text behind its JSON", ErrCorrupt)
 	}
 	return out, nil
 }
@@ -143,8 +207,13 @@ func EncodeSafetensors(w io.Writer, meta map[string]string, tensors []Tensor) er
 		header.Write(v)
 		return nil
 	}
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		if !utf8.ValidString(key) || !utf8.ValidString(meta[key]) {
+			return fmt.Errorf("%s: %q is not UTF-8", metadataKey, key)
+		}
+	}
 	if len(meta) > 0 {
-		if err := item("__metadata__", meta); err != nil {
+		if err := item(metadataKey, meta); err != nil {
 			return err
 		}
 	}
@@ -156,8 +225,10 @@ func EncodeSafetensors(w io.Writer, meta map[string]string, tensors []Tensor) er
 			return err
 		case size != int64(len(t.Data)):
 			return fmt.Errorf("tensor %q has %d bytes, its shape %v of %s needs %d", t.Name, len(t.Data), t.Shape, t.DType, size)
-		case t.Name == "__metadata__" || (i > 0 && t.Name == sorted[i-1].Name):
-			return fmt.Errorf("tensor name %q can't be used (twice)", t.Name)
+		case t.Name == metadataKey || !utf8.ValidString(t.Name):
+			return fmt.Errorf("%q is no name for a tensor", t.Name)
+		case i > 0 && t.Name == sorted[i-1].Name:
+			return fmt.Errorf("two tensors are called %q", t.Name)
 		}
 		shape := append([]int64{}, t.Shape...)
 		if err := item(t.Name, safetensorsEntry{DType: t.DType, Shape: shape, Offsets: [2]int64{at, at + size}}); err != nil {

@@ -1,17 +1,17 @@
 package checkpoints
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -91,25 +91,6 @@ func (realDisk) SyncDir(path string) error    { return syncDir(path) }
 func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
 func (realDisk) RemoveAll(path string) error  { return os.RemoveAll(path) }
 
-// Checkpoint is one whose manifest was verified.
-type Checkpoint struct {
-	Dir  string
-	Step int
-	best bool
-}
-
-// Path returns the path of one of its files.
-func (c *Checkpoint) Path(name string) string { return filepath.Join(c.Dir, name) }
-
-// ReadFile returns the content of one of its files.
-func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
-	b, err := os.ReadFile(c.Path(name))
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
-	}
-	return b, nil
-}
-
 // OpenStore opens the checkpoints in dir, which need not be there yet. What an interrupted Save left
 // behind is removed.
 func OpenStore(dir string, opt StoreOptions) (*Store, error) {
@@ -127,10 +108,18 @@ func openStore(dir string, opt StoreOptions, d disk) (*Store, error) {
 	}
 	for _, name := range names {
 		m := temporaryName.FindStringSubmatch(name)
-		if m == nil || alive(m[1]) {
+		if m == nil || alive(m[3]) {
 			continue
 		}
-		if err := d.RemoveAll(filepath.Join(dir, name)); err != nil {
+		path, final := filepath.Join(dir, name), filepath.Join(dir, "step-"+m[2])
+		if _, err := os.Lstat(final); m[1] == "old" && errors.Is(err, os.ErrNotExist) {
+			// The process ended between the two renames of Save: this is the checkpoint that was there.
+			if err := d.Rename(path, final); err != nil {
+				return nil, fmt.Errorf("put replaced checkpoint back: %w", err)
+			}
+			continue
+		}
+		if err := d.RemoveAll(path); err != nil {
 			return nil, fmt.Errorf("clear unfinished checkpoint: %w", err)
 		}
 	}
@@ -139,7 +128,7 @@ func openStore(dir string, opt StoreOptions, d disk) (*Store, error) {
 
 var (
 	stepName      = regexp.MustCompile(`^step-(\d{6,})$`)
-	temporaryName = regexp.MustCompile(`^(?:step|old)-\d{6,}\.tmp-(\d+)$`)
+	temporaryName = regexp.MustCompile(`^(step|old|gone)-(\d{6,})\.tmp-(\d+)$`) // being written, replaced, removed
 )
 
 // alive says whether another process of that number is running.
@@ -148,7 +137,8 @@ func alive(pid string) bool {
 	if err != nil || n == os.Getpid() {
 		return false
 	}
-	return syscall.Kill(n, 0) == nil
+	err = syscall.Kill(n, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
 func (s *Store) entries() ([]string, error) {
@@ -173,12 +163,28 @@ func (s *Store) Save(step int, best bool, files map[string]func(io.Writer) error
 	name := fmt.Sprintf("step-%06d", step)
 	final := filepath.Join(s.dir, name)
 	if err := s.save(final, step, best, files); err != nil {
-		if errors.Is(err, syscall.ENOSPC) {
-			return fmt.Errorf("save checkpoint %q: %w: free some space there and start the same command again: it goes on from the last checkpoint", final, err)
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			return fmt.Errorf("save checkpoint %q: %w: %s: free some space there and start the same command again: it goes on from the last checkpoint", final, err, s.space(files))
 		}
 		return fmt.Errorf("save checkpoint %q: %w", final, err)
 	}
-	return s.prune()
+	return s.prune(step)
+}
+
+// space says how much a checkpoint needs and how much there is.
+func (s *Store) space(files map[string]func(io.Writer) error) string {
+	need := counter{w: io.Discard}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := files[name](&need); err != nil {
+			return "its size is not known"
+		}
+	}
+	text := fmt.Sprintf("it needs %.1f MB", float64(need.n)/1e6)
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(s.dir, &disk); err == nil {
+		text += fmt.Sprintf(" and %q has %.1f MB left", s.dir, float64(disk.Bavail)*float64(disk.Bsize)/1e6)
+	}
+	return text
 }
 
 func (s *Store) save(final string, step int, best bool, files map[string]func(io.Writer) error) (err error) {
@@ -198,12 +204,7 @@ func (s *Store) save(final string, step int, best bool, files map[string]func(io
 		}
 	}()
 	m := manifest{Schema: manifestSchema, Step: step, Best: best, Identity: s.opt.Identity, Files: map[string]manifestItem{}}
-	names := make([]string, 0, len(files))
-	for n := range files {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	for _, n := range names {
+	for _, n := range slices.Sorted(maps.Keys(files)) {
 		item, err := s.writeFile(filepath.Join(temporary, n), files[n])
 		if err != nil {
 			return fmt.Errorf("%s: %w", n, err)
@@ -273,118 +274,9 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Latest returns the checkpoint of the highest step that verifies, nil where there is none, and what is
-// wrong with the ones above it, which are left where they are.
-func (s *Store) Latest() (c *Checkpoint, damaged []error, err error) {
-	return s.find(func(*Checkpoint) bool { return true })
-}
-
-// Best returns the newest checkpoint that was marked as best and verifies.
-func (s *Store) Best() (*Checkpoint, error) {
-	c, damaged, err := s.find(func(c *Checkpoint) bool { return c.best })
-	if err == nil && c == nil {
-		err = fmt.Errorf("find best checkpoint in %q: %w", s.dir, errors.Join(append([]error{ErrNone}, damaged...)...))
-	}
-	return c, err
-}
-
-func (s *Store) find(wanted func(*Checkpoint) bool) (*Checkpoint, []error, error) {
-	steps, err := s.steps()
-	if err != nil {
-		return nil, nil, err
-	}
-	var damaged []error
-	for i := len(steps) - 1; i >= 0; i-- {
-		c, err := s.verify(steps[i])
-		switch {
-		case errors.Is(err, ErrCorrupt):
-			damaged = append(damaged, err)
-		case err != nil:
-			return nil, damaged, err
-		case wanted(c):
-			return c, damaged, nil
-		}
-	}
-	return nil, damaged, nil
-}
-
-func (s *Store) steps() ([]string, error) {
-	names, err := s.entries()
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, n := range names {
-		if stepName.MatchString(n) {
-			out = append(out, n)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool {
-		return len(out[i]) < len(out[j]) || len(out[i]) == len(out[j]) && out[i] < out[j]
-	})
-	return out, nil
-}
-
-// verify compares every file of a checkpoint with its manifest.
-func (s *Store) verify(name string) (*Checkpoint, error) {
-	dir := filepath.Join(s.dir, name)
-	m, err := readManifest(dir)
-	if err != nil {
-		return nil, err
-	}
-	if s.opt.Identity != "" && m.Identity != s.opt.Identity {
-		return nil, fmt.Errorf("checkpoint %q belongs to another run (%.12s, this is %.12s)", dir, m.Identity, s.opt.Identity)
-	}
-	for file, want := range m.Files {
-		if !filepath.IsLocal(file) {
-			return nil, fmt.Errorf("checkpoint %q: %w: manifest names %q", dir, ErrCorrupt, file)
-		}
-		if err := verifyFile(filepath.Join(dir, file), want); err != nil {
-			return nil, err
-		}
-	}
-	return &Checkpoint{Dir: dir, Step: m.Step, best: m.Best}, nil
-}
-
-func readManifest(dir string) (*manifest, error) {
-	path := filepath.Join(dir, manifestFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("checkpoint %q: %w: %w", dir, ErrCorrupt, err)
-	}
-	var m manifest
-	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("checkpoint manifest %q: %w: %w", path, ErrCorrupt, err)
-	}
-	sealed, err := m.seal()
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(sealed, text) || m.Schema != manifestSchema || fmt.Sprintf("step-%06d", m.Step) != filepath.Base(dir) {
-		return nil, fmt.Errorf("checkpoint manifest %q: %w: its content differs from its checksum", path, ErrCorrupt)
-	}
-	return &m, nil
-}
-
-func verifyFile(path string, want manifestItem) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("checkpoint file %q: %w: %w", path, ErrCorrupt, err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	n, err := io.Copy(sum, f)
-	if err != nil {
-		return fmt.Errorf("checkpoint file %q: %w", path, err)
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); n != want.Size || got != want.SHA256 {
-		return fmt.Errorf("checkpoint file %q: %w: %d bytes with SHA-256 %.12s, want %d with %.12s", path, ErrCorrupt, n, got, want.Size, want.SHA256)
-	}
-	return nil
-}
-
-// prune removes checkpoints but the newest few and the newest that is marked best. Damaged ones stay.
-func (s *Store) prune() error {
+// prune removes checkpoints but the newest few and the newest that is marked best. Damaged ones stay, and
+// so does what is above the step just saved: the run went on from below it, so it did not verify.
+func (s *Store) prune(saved int) error {
 	steps, err := s.steps()
 	if err != nil {
 		return err
@@ -393,7 +285,7 @@ func (s *Store) prune() error {
 	for i := len(steps) - 1; i >= 0; i-- {
 		dir := filepath.Join(s.dir, steps[i])
 		m, err := readManifest(dir)
-		if err != nil {
+		if err != nil || m.Step > saved {
 			continue
 		}
 		isBest := m.Best && !bestKept
@@ -403,7 +295,7 @@ func (s *Store) prune() error {
 			continue
 		}
 		// Renamed first: a removal that is cut short must not leave half a checkpoint under its name.
-		gone := filepath.Join(s.dir, fmt.Sprintf("old-%06d.tmp-%d", m.Step, os.Getpid()))
+		gone := filepath.Join(s.dir, fmt.Sprintf("gone-%06d.tmp-%d", m.Step, os.Getpid()))
 		if err := s.disk.Rename(dir, gone); err != nil {
 			return fmt.Errorf("remove old checkpoint: %w", err)
 		}
