@@ -98,6 +98,9 @@ func (sp *Spec) Input(s *tensor.Scope, img *data.Image, g Geometry) *tensor.Tens
 			low, high := grey(img.Pix)
 			x = s.MulScalar(s.AddScalar(x, -low), 1/math.Max(high-low, 1e-8))
 		}
+		if sp.Normalise == "sam" { // the official code resizes with PIL: across, then down, whole grey values each time
+			x = s.Round(s.UpsampleBilinearAA(x, int64(g.Region.Height), int64(g.Width)))
+		}
 		if g.Height != g.Region.Height || g.Width != g.Region.Width {
 			x = s.UpsampleBilinearAA(x, int64(g.Height), int64(g.Width))
 		}
@@ -157,7 +160,8 @@ func interpolation(s *tensor.Scope, out, in int64) *tensor.Tensor {
 	m := make([]float32, out*in)
 	scale := float32(in) / float32(out)
 	for i := range out {
-		at := max(scale*(float32(i)+0.5)-0.5, 0)
+		// rounded once, as the fused operation of libtorch's kernel is
+		at := max(float32(float64(scale)*(float64(i)+0.5)-0.5), 0)
 		low := min(int64(at), in-1)
 		high := min(low+1, in-1)
 		weight := at - float32(low)

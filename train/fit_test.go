@@ -1,0 +1,284 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"samtune/checkpoints"
+	"samtune/data"
+	"samtune/internal/tensor"
+	"samtune/model"
+)
+
+// picture returns a random sample whose target is a few bars; n is its number.
+func picture(n uint64) *data.Sample {
+	const w, h = 128, 97
+	r := rand.New(rand.NewPCG(n, 1))
+	s := &data.Sample{ID: fmt.Sprint("case", n), Image: &data.Image{Width: w, Height: h, Pix: make([]uint8, 3*w*h)},
+		Masks: map[string]*data.Mask{"bars": data.NewMask(w, h)}, Valid: data.NewMask(w, h)}
+	for i := range s.Image.Pix {
+		s.Image.Pix[i] = uint8(r.UintN(256))
+	}
+	for y := range h {
+		for x := range w {
+			if (x/8+int(n))%3 == 0 {
+				s.Masks["bars"].Pix[y*w+x] = 1
+			}
+			if x > 4 {
+				s.Valid.Pix[y*w+x] = 1
+			}
+		}
+	}
+	return s
+}
+
+// tinyJob is a training of the tiny decoder over made-up features that are in the cache already.
+func tinyJob(t testing.TB, m *model.Model, cacheDir, runDir string) *Job {
+	t.Helper()
+	decoder, err := m.NewDecoder("plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Predictor{Model: m, Decoder: decoder, Cache: &EmbeddingCache{Dir: cacheDir, DType: tensor.Float16},
+		Tiling: Tiling{Grid: 2, Tile: 64, Feather: 8, MinValid: 0.1}, Threshold: 0.5}
+	store, err := checkpoints.OpenStore(filepath.Join(runDir, "checkpoints"), checkpoints.StoreOptions{Identity: "test", Keep: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &Job{
+		Predictor: p, Target: "bars", Train: []*data.Sample{picture(1), picture(2)}, Validation: []*data.Sample{picture(3)},
+		Store: store, LogPath: filepath.Join(runDir, "train.jsonl"),
+		Config:  Config{Steps: 12, Batch: 2, LR: 1e-3, WeightDecay: 0.01, Warmup: 3, Clip: 1, Flips: true, ValidateEvery: 4, CheckpointEvery: 3, Seed: 7},
+		Resumed: func(int) {}, Warn: func(string) {}, Step: func(Point, int) {},
+	}
+	for _, s := range append(append([]*data.Sample(nil), j.Train...), j.Validation...) {
+		for i, v := range p.Tiling.Views(m, s) {
+			r := rand.New(rand.NewPCG(uint64(i), uint64(len(s.ID))))
+			raw := make([]byte, 2*32*8*8)
+			for k := 0; k < len(raw); k += 2 { // halves between 1 and 2
+				binary.LittleEndian.PutUint16(raw[k:], uint16(0x3c00|r.UintN(1024)))
+			}
+			if err := p.Cache.write(p.Cache.path(m, v, model.Embedding), model.Embedding, []int64{1, 32, 8, 8}, raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return j
+}
+
+// content returns all files of a folder by their path within it.
+func content(t testing.TB, dir string) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(dir, path)
+		out[rel] = b
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sameContent(t *testing.T, what string, got, want map[string][]byte) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d files, want %d", what, len(got), len(want))
+	}
+	for name, b := range want {
+		if !bytes.Equal(got[name], b) {
+			t.Errorf("%s: %s differs", what, name)
+		}
+	}
+}
+
+func fitted(t *testing.T, j *Job) *Result {
+	t.Helper()
+	r, err := Fit(context.Background(), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Weights.DropOn(j.Predictor.Model.Device())
+	return r
+}
+
+func TestFitRepeatsToTheByte(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	cache := t.TempDir()
+	first, second := t.TempDir(), t.TempDir()
+	a := fitted(t, tinyJob(t, m, cache, first))
+	fitted(t, tinyJob(t, m, cache, second))
+	sameContent(t, "second run", content(t, second), content(t, first))
+	if a.Steps != 12 || a.BestStep == 0 || a.BestStep%4 != 0 {
+		t.Errorf("%d steps, best at %d: want 12 and a step of a validation", a.Steps, a.BestStep)
+	}
+}
+
+// TestFitGoesOnToTheSameBytes copies the run's folder as it is after each step, which is what a kill at that
+// moment leaves behind, and lets the copy go on.
+func TestFitGoesOnToTheSameBytes(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	cache, whole := t.TempDir(), t.TempDir()
+	job := tinyJob(t, m, cache, whole)
+	var copies []string
+	job.Step = func(p Point, _ int) {
+		to := filepath.Join(t.TempDir(), "copy")
+		if err := os.CopyFS(to, os.DirFS(whole)); err != nil {
+			t.Error(err)
+		}
+		copies = append(copies, to)
+	}
+	fitted(t, job)
+	want := content(t, whole)
+	for i, dir := range copies {
+		j := tinyJob(t, m, cache, dir)
+		resumed := 0
+		j.Resumed = func(step int) { resumed = step }
+		fitted(t, j)
+		sameContent(t, fmt.Sprintf("killed after step %d, resumed at %d", i+1, resumed), content(t, dir), want)
+	}
+}
+
+// TestInterruptedFitKeepsItsStep cancels the training after each of its steps.
+func TestInterruptedFitKeepsItsStep(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	cache, whole := t.TempDir(), t.TempDir()
+	fitted(t, tinyJob(t, m, cache, whole))
+	want := content(t, whole)["train.jsonl"]
+	for _, cut := range []int{1, 5, 11} {
+		dir := t.TempDir()
+		ctx, cancel := context.WithCancel(context.Background())
+		j := tinyJob(t, m, cache, dir)
+		j.Step = func(p Point, _ int) {
+			if p.Step == cut {
+				cancel()
+			}
+		}
+		if _, err := Fit(ctx, j); !errors.Is(err, context.Canceled) {
+			t.Fatalf("cut after step %d: error %v, want that of the context", cut, err)
+		}
+		j = tinyJob(t, m, cache, dir)
+		at := -1
+		j.Resumed = func(step int) { at = step }
+		fitted(t, j)
+		if at != cut {
+			t.Errorf("cut after step %d: resumed at %d", cut, at)
+		}
+		if got := content(t, dir)["train.jsonl"]; !bytes.Equal(got, want) {
+			t.Errorf("cut after step %d: the log differs", cut)
+		}
+	}
+}
+
+func TestNoTensorOutlivesItsStep(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	before := tensor.Live()
+	j := tinyJob(t, m, t.TempDir(), t.TempDir())
+	var counts []int64
+	j.Step = func(Point, int) { counts = append(counts, tensor.Live()) }
+	fitted(t, j)
+	for i, n := range counts {
+		if n != counts[0] {
+			t.Errorf("%d tensors after step %d, %d after the first", n, i+1, counts[0])
+		}
+	}
+	if after := tensor.Live(); after != before {
+		t.Errorf("%d tensors after the training, %d before", after, before)
+	}
+}
+
+func TestBestStepIsByValidationAlone(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	j := tinyJob(t, m, t.TempDir(), t.TempDir())
+	bestStep, best := 0, math.Inf(-1)
+	j.Step = func(p Point, _ int) {
+		if p.ValDice != nil && *p.ValDice > best {
+			bestStep, best = p.Step, *p.ValDice
+		}
+	}
+	r := fitted(t, j)
+	if r.BestStep != bestStep || float64(r.BestDice) != best {
+		t.Errorf("best step %d with %v, want %d with %v", r.BestStep, r.BestDice, bestStep, best)
+	}
+	t.Run("without validation the last", func(t *testing.T) {
+		j := tinyJob(t, m, t.TempDir(), t.TempDir())
+		j.Validation = nil
+		if r := fitted(t, j); r.BestStep != 12 || r.BestDice.Defined() {
+			t.Errorf("best step %d with %v, want the last and no Dice", r.BestStep, r.BestDice)
+		}
+	})
+}
+
+func TestDamagedCheckpointIsPassedOver(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	cache, dir := t.TempDir(), t.TempDir()
+	want := content(t, func() string {
+		whole := t.TempDir()
+		fitted(t, tinyJob(t, m, cache, whole))
+		return whole
+	}())["train.jsonl"]
+	ctx, cancel := context.WithCancel(context.Background())
+	j := tinyJob(t, m, cache, dir)
+	j.Step = func(p Point, _ int) {
+		if p.Step == 8 {
+			cancel()
+		}
+	}
+	if _, err := Fit(ctx, j); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "checkpoints", "step-000008", WeightsFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 4
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	j = tinyJob(t, m, cache, dir)
+	warned, at := "", 0
+	j.Warn = func(s string) { warned = s }
+	j.Resumed = func(step int) { at = step }
+	fitted(t, j)
+	if warned == "" || at >= 8 || at == 0 {
+		t.Errorf("resumed at %d with warning %q, want an earlier step and a warning", at, warned)
+	}
+	if got := content(t, dir)["train.jsonl"]; !bytes.Equal(got, want) {
+		t.Error("the log differs from that of an uninterrupted run")
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	for name, change := range map[string]func(*Config){
+		"no steps":           func(c *Config) { c.Steps = 0 },
+		"no batch":           func(c *Config) { c.Batch = 0 },
+		"no rate":            func(c *Config) { c.LR = 0 },
+		"rate not a number":  func(c *Config) { c.LR = math.NaN() },
+		"decay below zero":   func(c *Config) { c.WeightDecay = -1 },
+		"never a checkpoint": func(c *Config) { c.CheckpointEvery = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := tinyJob(t, m, t.TempDir(), t.TempDir())
+			change(&j.Config)
+			if _, err := Fit(context.Background(), j); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
