@@ -109,6 +109,3 @@ func (s *Spec) check() error {
 	}
 	return nil
 }
-
-// lowResSize is the side of the mask decoder's output: it up-samples the embedding's grid by 4.
-func (s *Spec) lowResSize() int { return 4 * s.EmbeddingSize }

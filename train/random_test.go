@@ -23,8 +23,8 @@ func TestEveryEpochSeesEveryView(t *testing.T) {
 	if slices.Equal(epochs[0], epochs[1]) {
 		t.Error("two epochs have one order")
 	}
-	if pick(3, n, 9) != pick(3, n, 9) || slices.Equal(epochs[0], []int{pick(4, n, 0), pick(4, n, 1), pick(4, n, 2), pick(4, n, 3), pick(4, n, 4), pick(4, n, 5), pick(4, n, 6)}) {
-		t.Error("the order is not a function of the seed alone")
+	if slices.Equal(epochs[0], []int{pick(4, n, 0), pick(4, n, 1), pick(4, n, 2), pick(4, n, 3), pick(4, n, 4), pick(4, n, 5), pick(4, n, 6)}) {
+		t.Error("two seeds have one order")
 	}
 }
 

@@ -39,7 +39,6 @@ var errUsage = errors.New("usage")
 type app struct {
 	out, err io.Writer
 	quiet    bool
-	json     bool
 	cache    string // folder of features and weights
 	data     string // folder of the data sets
 }
