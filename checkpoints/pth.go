@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -223,10 +224,9 @@ func newView(args tuple) (*view, error) {
 		return nil, errors.New("a tensor that is not described as torch.save does")
 	}
 	// The last element that the view reaches, without overflow: every term stays below the storage's count.
-	last, empty := offset, false
+	last, empty := offset, slices.Contains(shape, 0)
 	for i, d := range shape {
-		empty = empty || d == 0
-		if d > 1 && stride[i] > 0 {
+		if !empty && d > 1 && stride[i] > 0 {
 			if d-1 > (s.count-last)/stride[i] {
 				return nil, fmt.Errorf("%w: a tensor of shape %v, stride %v from %d on exceeds its storage of %d elements", ErrCorrupt, shape, stride, offset, s.count)
 			}

@@ -8,10 +8,10 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // recordAlignment is where torch.save begins each record's bytes, so that they can be mapped into memory.
@@ -21,22 +21,17 @@ const recordAlignment = 64
 // torch.save: torch.load reads it, with weights_only=True too. The same tensors give the same bytes. The
 // file appears whole or not at all.
 func WritePTH(path string, tensors []Tensor) error {
-	root := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	if !filepath.IsLocal(root) || root == "." {
-		root = "archive"
-	}
-	return writeAtomic(path, func(w io.Writer) error { return encodePTH(w, root, tensors) })
+	return writeAtomic(path, func(w io.Writer) error { return encodePTH(w, tensors) })
 }
 
-// encodePTH writes the archive; root is the folder of its records.
-func encodePTH(w io.Writer, root string, tensors []Tensor) error {
+func encodePTH(w io.Writer, tensors []Tensor) error {
 	sorted := append([]Tensor(nil), tensors...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
 	index, err := pickleStateDict(sorted)
 	if err != nil {
 		return err
 	}
-	archive := archiveWriter{zip: zip.NewWriter(w), root: root}
+	archive := archiveWriter{zip: zip.NewWriter(w)}
 	archive.record("data.pkl", index)
 	archive.record("byteorder", []byte("little"))
 	for i, t := range sorted {
@@ -52,10 +47,9 @@ func encodePTH(w io.Writer, root string, tensors []Tensor) error {
 // archiveWriter writes stored records with their sizes in front, padded as PyTorch does by an extra field
 // "FB". It keeps the first error.
 type archiveWriter struct {
-	zip  *zip.Writer
-	root string
-	at   int64
-	err  error
+	zip *zip.Writer
+	at  int64
+	err error
 }
 
 func (a *archiveWriter) record(name string, data []byte) {
@@ -67,7 +61,7 @@ func (a *archiveWriter) record(name string, data []byte) {
 		return
 	}
 	const localHeader, extraHeader = 30, 4
-	name = a.root + "/" + name
+	name = "archive/" + name // as torch.save calls it where it writes to no named file
 	start := a.at + localHeader + int64(len(name)) + extraHeader
 	padding := int((recordAlignment - start%recordAlignment) % recordAlignment)
 	extra := binary.LittleEndian.AppendUint16([]byte("FB"), uint16(padding))
@@ -105,6 +99,10 @@ func pickleStateDict(tensors []Tensor) ([]byte, error) {
 			return nil, err
 		case size != int64(len(t.Data)):
 			return nil, fmt.Errorf("tensor %q has %d bytes, its shape %v of %s needs %d", t.Name, len(t.Data), t.Shape, t.DType, size)
+		case len(t.Shape) > maxDims:
+			return nil, fmt.Errorf("tensor %q has %d dimensions, more than %d", t.Name, len(t.Shape), maxDims)
+		case !utf8.ValidString(t.Name) || len(t.Name) > maxString:
+			return nil, fmt.Errorf("%.40q is no name for a tensor", t.Name)
 		case i > 0 && t.Name == tensors[i-1].Name:
 			return nil, fmt.Errorf("two tensors are called %q", t.Name)
 		}
