@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"samtune/data/fundus"
 )
@@ -117,6 +118,9 @@ func (l layout) open(b *Benchmark, dir string) (reason string, err error) {
 			return "", fmt.Errorf("%w: two cases are called %s", ErrInvalid, c.ID)
 		}
 		ids[c.ID] = true
+		if !utf8.ValidString(c.ID) { // a split file could not hold it
+			return "", fmt.Errorf("%w: the name of %q is not UTF-8: rename it", ErrInvalid, c.Files[0])
+		}
 	}
 	b.Pool, b.Test, b.Layout = pool, test, l.Name
 	if !poolFields || !testFields {
@@ -139,6 +143,8 @@ func everySecond(cases []Case) (pool, test []Case) {
 }
 
 // find lists the cases of patterns under dir, ordered by ID, and says whether they have valid regions.
+// Pictures none of which has a mask are a reason that the layout does not fit; when only some have one the
+// copy is incomplete, which is an error: another layout would quietly test on other cases.
 func (p patterns) find(dir string, targets []string) (cases []Case, fields bool, reason string, err error) {
 	images, err := match(dir, p.Image)
 	if err != nil {
@@ -147,13 +153,14 @@ func (p patterns) find(dir string, targets []string) (cases []Case, fields bool,
 	if len(images) == 0 {
 		return nil, false, fmt.Sprintf("nothing is called %s", p.Image), nil
 	}
-	withField := 0
+	withField, lacking := 0, []string(nil)
 	for _, img := range images {
 		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string]string{}}
 		for _, t := range targets {
 			path, err := locate(dir, p.Masks[t], img.vars)
 			if errors.Is(err, os.ErrNotExist) {
-				return nil, false, fmt.Sprintf("%s has no %s", relative(dir, img.path), fill(p.Masks[t], img.vars)), nil
+				lacking = append(lacking, fmt.Sprintf("%s has no %s", relative(dir, img.path), fill(p.Masks[t], img.vars)))
+				continue
 			} else if err != nil {
 				return nil, false, "", err
 			}
@@ -175,8 +182,15 @@ func (p patterns) find(dir string, targets []string) (cases []Case, fields bool,
 		}
 		cases = append(cases, c.asCase())
 	}
+	switch {
+	case len(lacking) == len(images)*len(targets):
+		return nil, false, lacking[0], nil
+	case len(lacking) > 0:
+		return nil, false, "", fmt.Errorf("%w: the copy in %q is incomplete: %s", ErrInvalid, dir, strings.Join(lacking, "; "))
+	}
 	if withField > 0 && withField < len(images) {
-		return nil, false, fmt.Sprintf("only %d of %d images have a %s", withField, len(images), p.Valid), nil
+		return nil, false, "", fmt.Errorf("%w: the copy in %q is incomplete: only %d of %d images have a %s",
+			ErrInvalid, dir, withField, len(images), p.Valid)
 	}
 	sort.Slice(cases, func(i, j int) bool { return cases[i].ID < cases[j].ID })
 	return cases, withField > 0 || p.Valid == "", "", nil

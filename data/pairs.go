@@ -30,7 +30,13 @@ func (p pairCase) asCase() Case {
 		c.Files = append(c.Files, p.valid)
 	}
 	if p.second != "" {
-		c.Second = func() (*Mask, error) { return ReadMask(p.second) }
+		c.Second = func() (*Mask, error) {
+			img, err := ReadImage(p.image)
+			if err != nil {
+				return nil, err
+			}
+			return p.readMask(p.second, img)
+		}
 	}
 	return c
 }
@@ -41,15 +47,8 @@ func (p pairCase) load() (*Sample, error) {
 		return nil, err
 	}
 	s := &Sample{ID: p.id, Patient: p.id, Image: img, Masks: map[string]*Mask{}, Spacing: [2]float64{1, 1}, Unit: "px"}
-	read := func(path string) (*Mask, error) {
-		m, err := ReadMask(path)
-		if err != nil {
-			return nil, err
-		}
-		return m, sameSize(path, m, p.image, img)
-	}
 	for target, path := range p.masks {
-		if s.Masks[target], err = read(path); err != nil {
+		if s.Masks[target], err = p.readMask(path, img); err != nil {
 			return nil, err
 		}
 	}
@@ -60,13 +59,25 @@ func (p pairCase) load() (*Sample, error) {
 		}
 		return s, nil
 	}
-	if s.Valid, err = read(p.valid); err != nil {
+	if s.Valid, err = p.readMask(p.valid, img); err != nil {
 		return nil, err
 	}
 	if s.Valid.Count() == 0 {
 		return nil, fmt.Errorf("%w: read %q: the field of view is empty: nothing of %q would count", ErrInvalid, p.valid, p.image)
 	}
 	return s, nil
+}
+
+// readMask reads a mask that must have the size of the case's picture.
+func (p pairCase) readMask(path string, img *Image) (*Mask, error) {
+	m, err := ReadMask(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameSize(path, m, p.image, img); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // found is a file that fits a pattern, with what stands for the pattern's variables.

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	_ "image/gif"  // decoders register themselves
-	_ "image/jpeg" // as above
+	"image/gif"
+	_ "image/jpeg" // registers its decoder
 	_ "image/png"  // as above
 	"io"
 	"os"
@@ -80,7 +80,7 @@ func decode(f io.ReadSeeker) (image.Image, error) {
 	if err := rewind(); err != nil {
 		return nil, err
 	}
-	img, err := decodePixels(kind, bufio.NewReader(f))
+	img, err := decodePixels(kind, bufio.NewReader(f), config)
 	if err == nil {
 		return img, nil
 	}
@@ -127,6 +127,8 @@ func sniff(head []byte) string {
 
 func decodeConfig(kind string, r io.Reader) (image.Config, error) {
 	switch kind {
+	case "GIF":
+		return gif.DecodeConfig(r)
 	case "TIFF":
 		return tiff.DecodeConfig(r)
 	case "BMP":
@@ -136,8 +138,10 @@ func decodeConfig(kind string, r io.Reader) (image.Config, error) {
 	return c, err
 }
 
-func decodePixels(kind string, r io.Reader) (image.Image, error) {
+func decodePixels(kind string, r *bufio.Reader, config image.Config) (image.Image, error) {
 	switch kind {
+	case "GIF":
+		return decodeGIF(r, config)
 	case "TIFF":
 		return tiff.Decode(r)
 	case "BMP":
@@ -149,6 +153,9 @@ func decodePixels(kind string, r io.Reader) (image.Image, error) {
 
 // explain says of a decoder's error what kind it is and what helps.
 func explain(kind string, err error) error {
+	if errors.Is(err, ErrUnsupported) {
+		return err
+	}
 	var unsupported tiff.UnsupportedError
 	if errors.As(err, &unsupported) {
 		return fmt.Errorf("%w: TIFF with %s: convert it with: tiffcp -c lzw -p contig in.tif out.tif", ErrUnsupported, string(unsupported))

@@ -70,16 +70,19 @@ func unpackLZW(file []byte) ([]byte, error) {
 		if first >= uint64(height) {
 			break
 		}
-		strip := make([]byte, min(uint64(rows), uint64(height)-first)*rowBytes)
+		want := min(uint64(rows), uint64(height)-first) * rowBytes
 		from, to := uint64(offsets[i]), uint64(offsets[i])+uint64(counts[i])
 		if to > uint64(len(file)) {
 			return nil, fmt.Errorf("%w: strip %d lies at bytes %d to %d of a file of %d: copy it again from where you have it", ErrCorrupt, i, from, to, len(file))
 		}
 		r := lzw.NewReader(bytes.NewReader(file[from:to]), lzw.MSB, 8)
-		n, err := io.ReadFull(r, strip)
+		strip, err := io.ReadAll(io.LimitReader(r, int64(want))) // grows with what is there, not with what is claimed
 		r.Close()
-		if err != nil {
-			return nil, fmt.Errorf("%w: strip %d holds %d of its %d bytes (%w): copy it again from where you have it", ErrCorrupt, i, n, len(strip), err)
+		if uint64(len(strip)) < want {
+			if err == nil {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, fmt.Errorf("%w: strip %d holds %d of its %d bytes (%w): copy it again from where you have it", ErrCorrupt, i, len(strip), want, err)
 		}
 		d.set(out, tagOffsets, i, uint32(len(out)))
 		d.set(out, tagByteCounts, i, uint32(len(strip)))

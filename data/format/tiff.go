@@ -6,8 +6,14 @@ import (
 	"io"
 )
 
-// onePage refuses a TIFF of several pages, of which the decoder would silently give the first, and
-// BigTIFF, which it can't read. It walks the chain of directories only.
+const (
+	tagPlanar      = 284
+	separatePlanes = 2
+)
+
+// onePage refuses a TIFF of several pages, of which the decoder would silently give the first, and what it
+// can't read and would call damaged: BigTIFF, and colours that lie in planes of their own. It reads
+// directories only.
 func onePage(f io.ReadSeeker) error {
 	head, err := readAt(f, 0, 8)
 	if err != nil {
@@ -25,12 +31,25 @@ func onePage(f io.ReadSeeker) error {
 	if err != nil {
 		return fmt.Errorf("%w: TIFF directory at byte %d: %w: copy it again from where you have it", ErrCorrupt, first, err)
 	}
-	next, err := readAt(f, first+2+12*int64(order.Uint16(count)), 4)
+	length := 12 * int(order.Uint16(count))
+	fields, err := readAt(f, first+2, length+4)
 	if err != nil {
 		return fmt.Errorf("%w: TIFF directory at byte %d: %w: copy it again from where you have it", ErrCorrupt, first, err)
 	}
-	if order.Uint32(next) != 0 {
+	if order.Uint32(fields[length:]) != 0 {
 		return fmt.Errorf("%w: a TIFF of several pages: split it with: tiffsplit in.tif", ErrUnsupported)
+	}
+	samples, planar := uint16(1), uint16(0)
+	for p := 0; p < length; p += 12 {
+		switch order.Uint16(fields[p:]) {
+		case tagSamples:
+			samples = order.Uint16(fields[p+8:])
+		case tagPlanar:
+			planar = order.Uint16(fields[p+8:])
+		}
+	}
+	if planar == separatePlanes && samples > 1 {
+		return fmt.Errorf("%w: TIFF with colours in planes of their own: convert it with: tiffcp -c lzw -p contig in.tif out.tif", ErrUnsupported)
 	}
 	return nil
 }
