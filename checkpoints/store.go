@@ -231,7 +231,7 @@ func (s *Store) save(final string, step int, best bool, files map[string]func(io
 	}
 	if err := s.disk.Rename(temporary, final); err != nil {
 		if _, lost := os.Lstat(old); lost == nil {
-			return errors.Join(err, os.Rename(old, final))
+			return errors.Join(err, s.disk.Rename(old, final))
 		}
 		return err
 	}
