@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -213,12 +214,18 @@ func (r *Run) check() error {
 	case c.Cache.Batch < 0:
 		return bad("cache.batch is %d, want 0 or more", c.Cache.Batch)
 	}
+	if !slices.Contains(model.DecoderNames(), c.Decoder) {
+		return bad("decoder %q is unknown: there is %s", c.Decoder, strings.Join(model.DecoderNames(), ", "))
+	}
 	for _, p := range c.Eval.Prompts {
-		if p == c.Eval.Before {
-			return nil
+		if !slices.Contains(eval.PromptKinds(), p) {
+			return bad("eval.prompts holds %q: there is %s", p, strings.Join(eval.PromptKinds(), ", "))
 		}
 	}
-	return bad("eval.before is %q, which is not among eval.prompts %q", c.Eval.Before, c.Eval.Prompts)
+	if !slices.Contains(c.Eval.Prompts, c.Eval.Before) {
+		return bad("eval.before is %q, which is not among eval.prompts %q", c.Eval.Before, c.Eval.Prompts)
+	}
+	return nil
 }
 
 // draw draws the shots, loads every case of the split and refuses one whose test images are trained on.

@@ -29,7 +29,7 @@ func DecoderNames() []string { return []string{"plain"} }
 // NewDecoder returns a model's decoder by name.
 func (m *Model) NewDecoder(name string) (Decoder, error) {
 	if name != "plain" {
-		return nil, fmt.Errorf("decoder %q: unknown: there is %s", name, strings.Join(DecoderNames(), ", "))
+		return nil, fmt.Errorf("decoder %q: %w: there is %s", name, ErrUnknown, strings.Join(DecoderNames(), ", "))
 	}
 	return &plain{m}, nil
 }

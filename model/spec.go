@@ -16,8 +16,8 @@ import (
 	"samtune/configs"
 )
 
-// ErrUnknown says that no model has the given name.
-var ErrUnknown = errors.New("unknown model")
+// ErrUnknown says that no model or decoder has the given name.
+var ErrUnknown = errors.New("unknown name")
 
 // Spec holds the facts of one architecture, as its file under configs/models declares them.
 type Spec struct {

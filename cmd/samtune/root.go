@@ -17,6 +17,7 @@ import (
 	"samtune/checkpoints"
 	"samtune/configs"
 	"samtune/data"
+	"samtune/internal/tensor"
 	"samtune/model"
 )
 
@@ -72,7 +73,7 @@ func exitCode(err error) int {
 	switch {
 	case is(context.Canceled):
 		return exitInterrupted
-	case is(errUsage, configs.ErrConfig, data.ErrUnknown, model.ErrUnknown):
+	case is(errUsage, configs.ErrConfig, data.ErrUnknown, model.ErrUnknown, tensor.ErrSpec):
 		return exitUsage
 	case is(data.ErrNotFound, data.ErrInvalid, data.ErrLeak):
 		return exitData
@@ -92,6 +93,18 @@ func (a *app) root() *cobra.Command {
 		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			hint := ""
+			if close := c.SuggestionsFor(args[0]); len(close) > 0 {
+				hint = fmt.Sprintf("; did you mean %q?", close[0])
+			}
+			return fmt.Errorf("%w: unknown command %q%s (samtune --help lists them)", errUsage, args[0], hint)
+		},
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w (samtune %s --help shows its flags)", errUsage, err, c.Name())

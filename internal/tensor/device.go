@@ -13,8 +13,13 @@ import (
 	"sync"
 )
 
-// ErrDevice says that the device asked for can't be used on this machine.
-var ErrDevice = errors.New("device not available")
+// Errors of Open; match them with errors.Is.
+var (
+	// ErrDevice says that the device asked for can't be used on this machine.
+	ErrDevice = errors.New("device not available")
+	// ErrSpec says that a device was asked for by words that name none.
+	ErrSpec = errors.New("unknown device")
+)
 
 // Device is where tensors live and work is done. Its Run calls are carried out one after the other on
 // an OS thread of its own.
@@ -39,7 +44,7 @@ func Open(spec string, threads int) (*Device, error) {
 		return nil, err
 	}
 	if threads < 0 {
-		return nil, fmt.Errorf("open device %q: %d threads, want 1 or more, or 0 for one on each core", spec, threads)
+		return nil, fmt.Errorf("%w: %d threads, want 1 or more, or 0 for one on each core", ErrSpec, threads)
 	}
 	if threads == 0 {
 		threads = runtime.NumCPU()
@@ -64,7 +69,7 @@ func parse(spec string) (int, error) {
 		if numbered {
 			i, err := strconv.Atoi(number)
 			if err != nil || i < 0 {
-				return 0, fmt.Errorf("open device %q: the number after cuda: is not one: want auto, cpu, cuda or cuda:N", spec)
+				return 0, fmt.Errorf("%w %q: want auto, cpu, cuda or cuda:N", ErrSpec, spec)
 			}
 			index = i
 		}
@@ -77,7 +82,7 @@ func parse(spec string) (int, error) {
 		}
 		return index, nil
 	}
-	return 0, fmt.Errorf("open device %q: unknown: want auto, cpu, cuda or cuda:N", spec)
+	return 0, fmt.Errorf("%w %q: want auto, cpu, cuda or cuda:N", ErrSpec, spec)
 }
 
 // String names the device: "cpu" or "cuda:0".

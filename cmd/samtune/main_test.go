@@ -1,0 +1,517 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/image/tiff"
+)
+
+// TestMain lets the test's own binary stand in for samtune, so that it can be killed.
+func TestMain(m *testing.M) {
+	if os.Getenv("SAMTUNE_TEST_AS_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// weightsOf finds LiteMedSAM's weights, which make setup fetches, or skips the test.
+func weightsOf(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("SAMTUNE_TEST_WEIGHTS")
+	if path == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Skip("no cache folder: ", err)
+		}
+		path = filepath.Join(cache, "samtune", "weights", "lite_medsam.pth")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("LiteMedSAM's weights are not there (make setup fetches them): ", err)
+	}
+	return path
+}
+
+// call runs a command line in this process.
+func call(args ...string) (code int, out, errOut string) {
+	var o, e bytes.Buffer
+	code = run(args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+// shared is the cache of features that all tests of this package use.
+var shared string
+
+// short are the arguments of a run on generated pictures that takes seconds once its features are cached.
+func short(t testing.TB, dir string, more ...string) []string {
+	t.Helper()
+	if shared == "" {
+		var err error
+		if shared, err = os.MkdirTemp("", "samtune-test-cache-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return append([]string{
+		"finetune", "--weights", weightsOf(t), "--cache", shared, "--out", dir, "--shots", "3",
+		"--set", "train.steps=12", "--set", "train.checkpoint_every=2", "--set", "train.validate_every=6", "--set", `eval.prompts=["box"]`,
+	}, more...)
+}
+
+func read(t testing.TB, path ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestFinetuneEndToEnd(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "my run")
+	code, out, errOut := call(short(t, dir)...)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	for _, name := range []string{"report.html", "report.md", "results.json", "per_case.csv", "split.toml", "config.toml", "train.jsonl", "checkpoints", "overlays"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	var results map[string]any
+	if err := json.Unmarshal(read(t, dir, "results.json"), &results); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"benchmark", "target", "model", "weights_sha256", "shots", "seed", "cases", "before.box.dice.mean", "before.box.dice.ci95",
+		"after.dice.mean", "after.dice.ci95", "paired.difference", "paired.ci95", "paired.p", "trivial.dice", "seconds.setup", "seconds.encode",
+		"seconds.train", "seconds.evaluate", "peak_rss_mb", "encoded_images"} {
+		var at any = results
+		for _, part := range strings.Split(key, ".") {
+			m, ok := at.(map[string]any)
+			if !ok || m[part] == nil {
+				t.Errorf("results.json has no %s", key)
+				break
+			}
+			at = m[part]
+		}
+	}
+	if results["cases"] != 12.0 || results["shots"] != 3.0 {
+		t.Errorf("%v cases and %v shots, want 12 and 3", results["cases"], results["shots"])
+	}
+
+	t.Run("again it is found", func(t *testing.T) {
+		before := read(t, dir, "results.json")
+		code, again, errOut := call(short(t, dir)...)
+		if code != 0 || !strings.Contains(errOut, "finished run found") || again != out {
+			t.Errorf("exit code %d, %q: want the same table and a word that it was found", code, errOut)
+		}
+		if !bytes.Equal(before, read(t, dir, "results.json")) {
+			t.Error("the results were written again")
+		}
+	})
+	t.Run("repeated it is the same", func(t *testing.T) {
+		before := read(t, dir, "per_case.csv")
+		if code, _, errOut := call(short(t, dir, "--again", "--quiet")...); code != 0 || errOut != "" {
+			t.Fatalf("exit code %d: %s", code, errOut)
+		}
+		if !bytes.Equal(before, read(t, dir, "per_case.csv")) {
+			t.Error("the scores differ")
+		}
+	})
+	t.Run("other settings do not mix in", func(t *testing.T) {
+		code, _, errOut := call(short(t, dir, "--seed", "2")...)
+		if code != exitFailed || !strings.Contains(errOut, "another run") || !strings.Contains(errOut, "--out") {
+			t.Errorf("exit code %d: %s", code, errOut)
+		}
+	})
+	t.Run("report", func(t *testing.T) {
+		_, table, _ := call(short(t, dir)...) // the run is found
+		code, again, errOut := call("report", dir)
+		if code != 0 || again != table {
+			t.Errorf("exit code %d, %s: want the run's table", code, errOut)
+		}
+	})
+	t.Run("evaluate", func(t *testing.T) {
+		to := t.TempDir()
+		code, _, errOut := call("evaluate", "--checkpoint", dir, "--weights", weightsOf(t), "--cache", shared, "--out", to, "--quiet")
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, errOut)
+		}
+		after := func(dir string) string {
+			var lines []string
+			for _, l := range strings.Split(string(read(t, dir, "per_case.csv")), "\n") {
+				if strings.Contains(l, "after") {
+					lines = append(lines, l)
+				}
+			}
+			return strings.Join(lines, "\n")
+		}
+		if got, want := after(to), after(dir); got != want || want == "" {
+			t.Error("the fine-tuned weights score otherwise than in their own run")
+		}
+	})
+	t.Run("predict", func(t *testing.T) {
+		to := filepath.Join(t.TempDir(), "masks")
+		picture := filepath.Join(t.TempDir(), "eye.png")
+		img := image.NewRGBA(image.Rect(0, 0, 90, 70))
+		for i := range img.Pix {
+			img.Pix[i] = uint8(i * 37)
+		}
+		writePNG(t, picture, img)
+		code, _, errOut := call("predict", "--checkpoint", dir, "--weights", weightsOf(t), "--cache", shared, "--out", to, picture)
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, errOut)
+		}
+		mask, err := png.Decode(bytes.NewReader(read(t, to, "eye_mask.png")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		probability, err := png.Decode(bytes.NewReader(read(t, to, "eye_probability.png")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mask.Bounds() != img.Bounds() {
+			t.Fatalf("the mask is %v, want %v", mask.Bounds(), img.Bounds())
+		}
+		for y := range 70 {
+			for x := range 90 {
+				m, p := mask.(*image.Gray).GrayAt(x, y).Y, probability.(*image.Gray).GrayAt(x, y).Y
+				if (m != 0 && m != 255) || (m == 255) != (p > 127) && p != 127 && p != 128 {
+					t.Fatalf("pixel %d, %d: mask %d, probability %d", x, y, m, p)
+				}
+			}
+		}
+	})
+	t.Run("no checkpoint", func(t *testing.T) {
+		code, _, errOut := call("predict", "--checkpoint", t.TempDir(), "x.png")
+		if code == 0 || !strings.Contains(errOut, "not a run's folder") {
+			t.Errorf("exit code %d: %s", code, errOut)
+		}
+	})
+}
+
+func writePNG(t testing.TB, path string, img image.Image) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// child starts samtune as a process of its own.
+func child(t testing.TB, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, args...)
+	c.Env = append(os.Environ(), "SAMTUNE_TEST_AS_MAIN=1")
+	var errOut bytes.Buffer
+	c.Stderr = &errOut
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c, &errOut
+}
+
+// waitFor waits until a file is there; the process may end before.
+func waitFor(t testing.TB, path string) {
+	t.Helper()
+	for range 6000 {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s did not appear within a minute", path)
+}
+
+func TestKilledRunGoesOnToTheSameBytes(t *testing.T) {
+	whole, killed := t.TempDir(), t.TempDir()
+	if code, _, errOut := call(short(t, whole)...); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	for _, step := range []string{"step-000002", "step-000008"} {
+		c, _ := child(t, short(t, killed)...)
+		waitFor(t, filepath.Join(killed, "checkpoints", step))
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait() // it was killed
+		if _, err := os.Stat(filepath.Join(killed, "results.json")); err == nil {
+			t.Fatal("it was finished before it was killed")
+		}
+	}
+	code, _, errOut := call(short(t, killed)...)
+	if code != 0 || !strings.Contains(errOut, "resumed at step") {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	for _, name := range []string{"per_case.csv", "train.jsonl", "split.toml", "config.toml",
+		"checkpoints/step-000012/weights.safetensors", "checkpoints/step-000012/optim.safetensors", "checkpoints/step-000012/MANIFEST.json"} {
+		if !bytes.Equal(read(t, killed, name), read(t, whole, name)) {
+			t.Errorf("%s differs from that of a run that was not killed", name)
+		}
+	}
+}
+
+func TestInterruptLeavesACheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	args := append(short(t, dir), "--set", "train.steps=400", "--set", "train.checkpoint_every=400")
+	c, errOut := child(t, args...)
+	waitFor(t, filepath.Join(dir, "train.jsonl"))
+	for len(read(t, dir, "train.jsonl")) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait() // its code is looked at
+	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, errOut)
+	}
+	if !strings.Contains(errOut.String(), "with a checkpoint") {
+		t.Errorf("it says %q, want that there is a checkpoint", errOut)
+	}
+	if found, _ := filepath.Glob(filepath.Join(dir, "checkpoints", "step-*", "MANIFEST.json")); len(found) != 1 {
+		t.Errorf("%d checkpoints, want 1", len(found))
+	}
+}
+
+// fakeDRIVE lays out pictures of 40 x 30 pixels as a full copy of DRIVE.
+func fakeDRIVE(t testing.TB) string {
+	t.Helper()
+	root := t.TempDir()
+	for set, first := range map[string]int{"training": 21, "test": 1} {
+		for i := range 3 {
+			id := fmt.Sprintf("%02d", first+i)
+			dir := filepath.Join(root, "DRIVE", set)
+			img := image.NewRGBA(image.Rect(0, 0, 40, 30))
+			for k := range img.Pix {
+				img.Pix[k] = uint8(k*7 + i*31 + first)
+			}
+			var b bytes.Buffer
+			if err := tiff.Encode(&b, img, nil); err != nil {
+				t.Fatal(err)
+			}
+			write(t, b.Bytes(), dir, "images", id+"_"+set+".tif")
+			mask := image.NewPaletted(image.Rect(0, 0, 40, 30), color.Palette{color.Black, color.White})
+			for k := range mask.Pix {
+				mask.Pix[k] = uint8(k / 5 % 2)
+			}
+			write(t, gifOf(t, mask), dir, "1st_manual", id+"_manual1.gif")
+			field := image.NewPaletted(mask.Rect, mask.Palette)
+			for k := range field.Pix {
+				field.Pix[k] = 1
+			}
+			write(t, gifOf(t, field), dir, "mask", id+"_"+set+"_mask.gif")
+		}
+	}
+	return root
+}
+
+func gifOf(t testing.TB, img image.Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := gif.Encode(&b, img, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func write(t testing.TB, content []byte, path ...string) {
+	t.Helper()
+	p := filepath.Join(path...)
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBadInputGetsAClearError(t *testing.T) {
+	weights := weightsOf(t)
+	drive := func(t *testing.T, change func(root string)) []string {
+		root := fakeDRIVE(t)
+		change(filepath.Join(root, "DRIVE"))
+		return []string{"finetune", "--benchmark", "drive", "--shots", "2", "--data", root, "--weights", weights, "--cache", t.TempDir(), "--out", t.TempDir()}
+	}
+	for name, c := range map[string]struct {
+		args func(t *testing.T) []string
+		code int
+		says []string
+	}{
+		"unknown benchmark": {func(*testing.T) []string { return []string{"finetune", "--benchmark", "drvie"} }, exitUsage,
+			[]string{`unknown benchmark "drvie"`, `did you mean "drive"`}},
+		"no data folder": {func(t *testing.T) []string {
+			return []string{"finetune", "--benchmark", "drive", "--data", "", "--weights", weights}
+		}, exitData, []string{"SAMTUNE_DATA", "DRIVE/training/images/21_training.tif", "grand-challenge"}},
+		"no data in the folder": {func(t *testing.T) []string {
+			return []string{"finetune", "--benchmark", "drive", "--data", t.TempDir(), "--weights", weights}
+		}, exitData, []string{"looked for", "no such folder", "expected", "get it"}},
+		"truncated TIFF": {func(t *testing.T) []string {
+			return drive(t, func(d string) {
+				p := filepath.Join(d, "test", "images", "02_test.tif")
+				write(t, read(t, p)[:2000], p)
+			})
+		}, exitData, []string{"02_test.tif", "copy it again"}},
+		"mask of another size": {func(t *testing.T) []string {
+			return drive(t, func(d string) {
+				write(t, gifOf(t, image.NewPaletted(image.Rect(0, 0, 41, 30), color.Palette{color.Black, color.White})), d, "test", "1st_manual", "01_manual1.gif")
+			})
+		}, exitData, []string{"01_manual1.gif", "41 x 30", "40 x 30", "01_test.tif"}},
+		"missing mask": {func(t *testing.T) []string {
+			return drive(t, func(d string) { os.Remove(filepath.Join(d, "training", "1st_manual", "22_manual1.gif")) })
+		}, exitData, []string{"22_training.tif", "22_manual1.gif"}},
+		"a test picture among the shots": {func(t *testing.T) []string {
+			return append(drive(t, func(d string) {
+				write(t, read(t, d, "training", "images", "21_training.tif"), d, "test", "images", "03_test.tif")
+			}), "--shots", "3")
+		}, exitData, []string{"03", "21", "same pixels"}},
+		"more shots than images": {func(t *testing.T) []string {
+			return append(drive(t, func(string) {}), "--shots", "4")
+		}, exitData, []string{"4 shots", "1 to 3"}},
+		"flipped byte in the weights": {func(t *testing.T) []string {
+			b := bytes.Clone(read(t, weights))
+			b[len(b)/2] ^= 1
+			p := filepath.Join(t.TempDir(), "flipped.pth")
+			write(t, b, p)
+			return []string{"finetune", "--weights", p, "--out", t.TempDir()}
+		}, exitCorrupt, []string{"flipped.pth", "CRC32", "get it again"}},
+		"truncated weights": {func(t *testing.T) []string {
+			p := filepath.Join(t.TempDir(), "short.pth")
+			write(t, read(t, weights)[:1<<20], p)
+			return []string{"finetune", "--weights", p, "--out", t.TempDir()}
+		}, exitCorrupt, []string{"short.pth"}},
+		"weights of another model": {func(*testing.T) []string {
+			return []string{"finetune", "--weights", "../../testdata/parity/tiny_sam.pth"}
+		}, exitFailed, []string{"tiny_sam.pth", "missing", "unexpected", "of another shape", "mask_decoder.iou_token.weight"}},
+		"unknown key in the config": {func(t *testing.T) []string {
+			p := filepath.Join(t.TempDir(), "my.toml")
+			write(t, []byte("shots = 5\n\n[train]\nlearning_rate = 1e-4\n"), p)
+			return []string{"finetune", "--config", p}
+		}, exitUsage, []string{"my.toml:4:1", `unknown key "train.learning_rate"`, `did you mean "train.lr"`, "4 | learning_rate = 1e-4", "^^^"}},
+		"config that is no TOML": {func(t *testing.T) []string {
+			p := filepath.Join(t.TempDir(), "my.toml")
+			write(t, []byte("shots = = 5\n"), p)
+			return []string{"finetune", "--config", p}
+		}, exitUsage, []string{"my.toml:1:"}},
+		"unknown key in --set":  {func(*testing.T) []string { return []string{"finetune", "--set", "train.stepz=3"} }, exitUsage, []string{"train.stepz", "train.steps"}},
+		"--set without a value": {func(*testing.T) []string { return []string{"finetune", "--set", "train.steps"} }, exitUsage, []string{"key=value"}},
+		"value of another type": {func(*testing.T) []string { return []string{"finetune", "--set", "train.steps=many"} }, exitUsage, []string{"train.steps"}},
+		"impossible threshold": {func(t *testing.T) []string {
+			return []string{"finetune", "--weights", weights, "--set", "eval.threshold=2"}
+		}, exitUsage, []string{"eval.threshold", "between 0 and 1"}},
+		"unknown decoder": {func(t *testing.T) []string {
+			return []string{"finetune", "--weights", weights, "--out", t.TempDir(), "--set", "decoder=fancy"}
+		}, exitUsage, []string{`decoder "fancy"`, "plain"}},
+		"unknown model":   {func(*testing.T) []string { return []string{"finetune", "--model", "sam_vit_x"} }, exitUsage, []string{"sam_vit_x", "lite_medsam"}},
+		"unknown flag":    {func(*testing.T) []string { return []string{"finetune", "--shot", "3"} }, exitUsage, []string{"--shot"}},
+		"unknown command": {func(*testing.T) []string { return []string{"finetun"} }, exitUsage, []string{"finetun"}},
+		"stray word":      {func(*testing.T) []string { return []string{"finetune", "drive"} }, exitUsage, []string{"drive"}},
+		"unknown device":  {func(*testing.T) []string { return []string{"finetune", "--weights", weights, "--device", "gpu"} }, exitUsage, []string{"gpu", "cuda:N"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := call(c.args(t)...)
+			if code != c.code || out != "" {
+				t.Errorf("exit code %d, want %d: %s%s", code, c.code, out, errOut)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(errOut, want) {
+					t.Errorf("it does not say %q: %s", want, errOut)
+				}
+			}
+		})
+	}
+}
+
+func TestFullDiskOfTheCacheIsSaid(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=5m"); err != nil {
+		t.Skip("a small disk can be made by root alone: ", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := t.TempDir()
+	args := short(t, dir)
+	for i, a := range args {
+		if a == "--cache" {
+			args[i+1] = disk
+		}
+	}
+	code, _, errOut := call(args...)
+	if code != exitFailed || !strings.Contains(errOut, "no space left") || !strings.Contains(errOut, disk) || !strings.Contains(errOut, "--cache") {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	kept, err := filepath.Glob(filepath.Join(disk, "features", "*", "*.safetensors"))
+	if err != nil || len(kept) != 2 {
+		t.Errorf("%d cached features are left whole, want 2 (%v)", len(kept), err)
+	}
+	if half, _ := filepath.Glob(filepath.Join(disk, "features", "*", ".*")); len(half) != 0 {
+		t.Errorf("half-written files are left: %v", half)
+	}
+	if code, _, errOut := call(short(t, dir)...); code != 0 {
+		t.Errorf("with another cache: exit code %d: %s", code, errOut)
+	}
+}
+
+func TestZeroShotAlone(t *testing.T) {
+	dir := t.TempDir()
+	code, out, errOut := call("zeroshot", "--weights", weightsOf(t), "--cache", cacheOf(t), "--out", dir, "--set", `eval.prompts=["box","none"]`)
+	if code != 0 || !strings.Contains(out, "full-image box") {
+		t.Fatalf("exit code %d: %s%s", code, out, errOut)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "report.html")); err != nil {
+		t.Error(err)
+	}
+}
+
+func cacheOf(t testing.TB) string {
+	short(t, "")
+	return shared
+}
+
+func TestListings(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		says []string
+	}{
+		"data list":      {[]string{"data", "list", "--data", ""}, []string{"drive", "fundus", "not found", "20 + 12 cases"}},
+		"data show":      {[]string{"data", "show", "drive"}, []string{"Staal", "21_training.tif"}},
+		"data check":     {[]string{"data", "check", "fundus"}, []string{"32 cases are sound"}},
+		"weights list":   {[]string{"weights", "list"}, []string{"lite_medsam", "79d8c9dca6db"}},
+		"weights show":   {[]string{"weights", "show", "../../testdata/parity/tiny_sam.pth"}, []string{"mask_decoder.iou_token.weight", "[1 32]"}},
+		"weights verify": {[]string{"weights", "verify", weightsOf(t)}, []string{"435 tensors", "LiteMedSAM", "the released weights"}},
+		"help":           {[]string{"finetune", "--help"}, []string{"--shots", "Examples:"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := call(c.args...)
+			if code != 0 {
+				t.Fatalf("exit code %d: %s", code, errOut)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(out, want) {
+					t.Errorf("it does not say %q: %s", want, out)
+				}
+			}
+		})
+	}
+}
