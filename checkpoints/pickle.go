@@ -51,19 +51,30 @@ func (u *unpickler) load(r io.Reader) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: the pickle ends at byte %d without its end mark", ErrCorrupt, at)
 		}
+		var result any
 		if op == '.' {
-			return u.pop()
+			result, err = u.pop()
+		} else {
+			err = u.step(op)
 		}
-		if err := u.step(op); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = fmt.Errorf("%w: the pickle ends within an instruction", ErrCorrupt)
-			}
-			if !errors.Is(err, ErrUnsafe) && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrCorrupt) {
-				err = fmt.Errorf("%w: %w", ErrCorrupt, err)
-			}
-			return nil, fmt.Errorf("pickle instruction 0x%02x at byte %d: %w", op, at, err)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("pickle instruction 0x%02x at byte %d: %w", op, at, asSentinel(err))
+		case op == '.':
+			return result, nil
 		}
 	}
+}
+
+// asSentinel wraps ErrCorrupt around an error that says no other kind of fault.
+func asSentinel(err error) error {
+	switch {
+	case errors.Is(err, ErrUnsafe), errors.Is(err, ErrFormat), errors.Is(err, ErrCorrupt):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: the pickle ends within an instruction", ErrCorrupt)
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 func (u *unpickler) byte() (byte, error) {

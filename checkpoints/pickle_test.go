@@ -49,6 +49,8 @@ func TestMaliciousPickles(t *testing.T) {
 		{"protocol 0", "\x80\x00.", ErrFormat, "protocol 0"},
 		{"protocol 6", "\x80\x06.", ErrFormat, "protocol 6"},
 		{"empty stack", "\x80\x020.", ErrCorrupt, "stack"},
+		{"end of nothing", ".", ErrCorrupt, "stack"},
+		{"end at a mark", "\x80\x02(.", ErrCorrupt, "stack"},
 		{"pop of a mark", "\x80\x02(0.", ErrCorrupt, "stack"},
 		{"tuple without mark", "\x80\x02t.", ErrCorrupt, "stack"},
 		{"items for a number", "\x80\x02K\x01(K\x01e.", ErrCorrupt, "takes none"},
