@@ -57,6 +57,16 @@ func TestReadMaskThreshold(t *testing.T) {
 	}
 }
 
+func TestGreyIsThatOfTheLibrary(t *testing.T) {
+	for i := range 1 << 15 {
+		r, g, b := uint8(i>>10)*8, uint8(i>>5)*8+uint8(i&7), uint8(i)*8+uint8(i>>12)
+		want := color.GrayModel.Convert(color.RGBA{R: r, G: g, B: b, A: 255}).(color.Gray).Y
+		if got := grey(r, g, b); got != want {
+			t.Fatalf("grey of (%d, %d, %d) is %d, want %d", r, g, b, got, want)
+		}
+	}
+}
+
 func TestReadImageOrder(t *testing.T) {
 	m := image.NewNRGBA(image.Rect(0, 0, 2, 3))
 	for i := range m.Pix {

@@ -49,12 +49,17 @@ func ReadMask(path string) (*Mask, error) {
 	}
 	m := NewMask(img.Width, img.Height)
 	for i := range m.Pix {
-		c := color.GrayModel.Convert(color.RGBA{R: img.Pix[3*i], G: img.Pix[3*i+1], B: img.Pix[3*i+2], A: 255}).(color.Gray)
-		if c.Y > 127 {
+		if grey(img.Pix[3*i], img.Pix[3*i+1], img.Pix[3*i+2]) > 127 {
 			m.Pix[i] = 1
 		}
 	}
 	return m, nil
+}
+
+// grey is color.GrayModel without an allocation for each pixel.
+func grey(r, g, b uint8) uint8 {
+	const wide = 0x101 // 8 bits to 16
+	return uint8((19595*wide*uint32(r) + 38470*wide*uint32(g) + 7471*wide*uint32(b) + 1<<15) >> 24)
 }
 
 // sameSize says, in an error that wraps ErrInvalid, that a mask does not fit its picture.

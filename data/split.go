@@ -152,16 +152,22 @@ func (s *Split) Verify(samples map[string]*Sample) error {
 
 // WriteSplit writes a split as TOML; the file appears whole or not at all.
 func WriteSplit(path string, s *Split) error {
-	var b bytes.Buffer
-	e := toml.NewEncoder(&b)
-	e.Indent = ""
-	if err := e.Encode(s); err != nil {
+	text, err := s.encode()
+	if err != nil {
 		return fmt.Errorf("write split %q: %w", path, err)
 	}
-	if err := renameio.WriteFile(path, b.Bytes(), 0o644); err != nil {
+	if err := renameio.WriteFile(path, text, 0o644); err != nil {
 		return fmt.Errorf("write split %q: %w", path, err)
 	}
 	return nil
+}
+
+func (s *Split) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := toml.NewEncoder(&b)
+	e.Indent = ""
+	err := e.Encode(s)
+	return b.Bytes(), err
 }
 
 // ReadSplit reads what WriteSplit wrote. Unknown keys, another rule and hashes that do not fit are refused
@@ -171,8 +177,12 @@ func ReadSplit(path string) (*Split, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read split: %w", err)
 	}
+	return parseSplit(path, string(text))
+}
+
+func parseSplit(path, text string) (*Split, error) {
 	var s Split
-	meta, err := toml.Decode(string(text), &s)
+	meta, err := toml.Decode(text, &s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: read split %q: %w", ErrInvalid, path, err)
 	}
