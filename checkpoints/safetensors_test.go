@@ -2,8 +2,11 @@ package checkpoints
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -249,5 +252,39 @@ func TestMatch(t *testing.T) {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is missing from %q", text, err)
 		}
+	}
+}
+
+func TestFileHashAndFloats(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w")
+	err := WriteSafetensors(path, nil, []Tensor{
+		{Info{"half", "F16", []int64{2}}, []byte{0x00, 0x3c, 0x00, 0xc0}},
+		{Info{"double", "F64", []int64{}}, binary.LittleEndian.AppendUint64(nil, math.Float64bits(-0.5))},
+		{Info{"whole", "I32", []int64{1}}, []byte{1, 0, 0, 0}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := mustOpen(t, path)
+	for name, want := range map[string][]float32{"half": {1, -2}, "double": {-0.5}} {
+		got, err := f.Float32(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantEqual(t, got, want)
+	}
+	if _, err := f.Float32("whole"); err == nil || !strings.Contains(err.Error(), "I32, want a floating one") {
+		t.Errorf("whole numbers: %v", err)
+	}
+	if _, err := f.Float32("none"); err == nil || !strings.Contains(err.Error(), `no tensor "none"`) {
+		t.Errorf("no tensor: %v", err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.SHA256()
+	if want := fmt.Sprintf("%x", sha256.Sum256(b)); err != nil || got != want || f.Path() != path {
+		t.Errorf("%s, %v, want %s", got, err, want)
 	}
 }
