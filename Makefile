@@ -51,7 +51,7 @@ lint: setup ## gofmt, go vet, staticcheck
 fuzz: setup ## every fuzz target, half a minute each
 	@$(GO_ENV) && for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -hoE '^func Fuzz\w+' $$p/*_test.go | sed 's/func //'); do \
-	    go test -run xxx -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),30s) $$p || exit 1; done; done
+	    go test -run xxx -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),30s) -fuzzminimizetime 1x $$p || exit 1; done; done
 
 clean: ## remove what was built in this clone; the cache and runs/ stay
 	@rm -rf bin .samtune

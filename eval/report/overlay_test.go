@@ -293,8 +293,8 @@ func TestWriteOverlays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A panel of 100 x 80 is enlarged three times, to 300 x 240.
-	if want := image.Rect(0, 0, 3*300+4*gap, 240+2*strip); img.Bounds() != want {
+	// A panel of 100 x 80 is enlarged four times, to 400 x 320.
+	if want := image.Rect(0, 0, 3*400+4*gap, 320+2*strip); img.Bounds() != want {
 		t.Errorf("picture is %v, want %v", img.Bounds(), want)
 	}
 	overlay, err := Overlay(c.Image, c.After, c.Truth, c.Valid)
@@ -303,7 +303,7 @@ func TestWriteOverlays(t *testing.T) {
 	}
 	for y := range 80 {
 		for x := range 100 {
-			got := color.RGBAModel.Convert(img.At(3*gap+2*300+3*x+1, strip+3*y+1))
+			got := color.RGBAModel.Convert(img.At(3*gap+2*400+4*x+1, strip+4*y+1))
 			if want := color.RGBAModel.Convert(overlay.At(x, y)); got != want {
 				t.Fatalf("pixel %d, %d of the last panel is %v, want %v", x, y, got, want)
 			}

@@ -151,7 +151,7 @@ func (c CaseOverlay) panels(side int) ([]panel, error) {
 // Sizes of a triptych in pixels.
 const (
 	fileSide   = 1024 // longest side of a panel in a file
-	leastPanel = 256  // a smaller panel is enlarged by a whole factor
+	leastPanel = 400  // a smaller panel is enlarged by a whole factor
 	gap        = 12
 	strip      = 30
 	fontSize   = 16
