@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help setup build finetune zeroshot evaluate test test-pure test-cuda lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
 FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(SEED),--seed '$(SEED)') $(if $(MODEL),--model '$(MODEL)') \
 	$(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(DEVICE),--device '$(DEVICE)') \
 	$(if $(CONFIG),--config '$(CONFIG)') $(if $(AGAIN),--again) $(foreach s,$(SET),--set '$(s)')

@@ -2,10 +2,6 @@ package data
 
 import (
 	"fmt"
-	"io/fs"
-	"path"
-	"sort"
-	"strings"
 
 	"github.com/BurntSushi/toml"
 
@@ -47,23 +43,12 @@ type patterns struct {
 }
 
 // Names lists the benchmarks that are declared, in order.
-func Names() []string {
-	files, err := fs.Glob(configs.FS, "benchmarks/*.toml")
-	if err != nil { // only a malformed pattern
-		return nil
-	}
-	names := make([]string, len(files))
-	for i, f := range files {
-		names[i] = strings.TrimSuffix(path.Base(f), ".toml")
-	}
-	sort.Strings(names)
-	return names
-}
+func Names() []string { return configs.Names(configs.Benchmarks) }
 
 // Declaration returns a benchmark's declaration. The error wraps ErrUnknown and names the benchmark that
 // may have been meant.
 func Declaration(name string) (*Decl, error) {
-	b, err := fs.ReadFile(configs.FS, "benchmarks/"+name+".toml")
+	file, text, err := configs.Declaration(configs.Benchmarks, name)
 	if err != nil {
 		hint := ""
 		best := len(name)/2 + 1
@@ -74,7 +59,7 @@ func Declaration(name string) (*Decl, error) {
 		}
 		return nil, fmt.Errorf("%w %q%s (samtune data list shows all)", ErrUnknown, name, hint)
 	}
-	return parseDeclaration("benchmarks/"+name+".toml", string(b))
+	return parseDeclaration(file, text)
 }
 
 func parseDeclaration(file, text string) (*Decl, error) {

@@ -67,6 +67,7 @@ type Run struct {
 	dev     *tensor.Device
 	model   *model.Model
 	hash    string // of all that decides the result
+	config  string // hash of the settings alone
 	cache   *train.EmbeddingCache
 	results *eval.Results
 	rows    []eval.CaseResult
@@ -174,7 +175,7 @@ func (r *Run) setUp() error {
 	r.results = &eval.Results{
 		Schema: 1, Benchmark: bench.Name, Title: bench.Title, Task: bench.Task, Target: r.target, Layout: bench.Layout,
 		Citation: bench.Citation, Model: spec.Name, ModelTitle: spec.Title, WeightsFile: filepath.Base(cfg.Weights),
-		WeightsSHA256: r.model.SHA256, ConfigSHA256: r.hash, DataSHA256: r.split.DataSHA256, Shots: cfg.Shots, Seed: cfg.Seed,
+		WeightsSHA256: r.model.SHA256, ConfigSHA256: r.config, DataSHA256: r.split.DataSHA256, Shots: cfg.Shots, Seed: cfg.Seed,
 		Cases: len(r.split.Test), Device: r.dev.String(), Threads: r.dev.Threads(),
 		Reference: reference, NSDTolerance: cfg.Eval.NSDTolerance, Unit: r.samples[r.split.Test[0].ID].Unit,
 		Versions: map[string]string{"samtune": r.opt.Version, "libtorch": tensor.Version(), "go": runtime.Version()},
@@ -295,8 +296,8 @@ func (r *Run) list(entries []data.Entry) []*data.Sample {
 // openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
 // decides the result, so a folder of another run is never written into.
 func (r *Run) openDir() error {
-	config, err := r.cfg.Hash()
-	if err != nil {
+	var err error
+	if r.config, err = r.cfg.Hash(); err != nil {
 		return err
 	}
 	kind := "finetune"
@@ -306,7 +307,7 @@ func (r *Run) openDir() error {
 	case r.opt.Tuned != nil:
 		kind = "evaluate " + r.opt.Tuned.SHA256
 	}
-	r.hash = identity(config, r.split.DataSHA256, r.model.SHA256, r.dev.String(), kind)
+	r.hash = identity(r.config, r.split.DataSHA256, r.model.SHA256, r.dev.String(), kind)
 	r.Dir = r.opt.Out
 	if r.Dir == "" {
 		name := fmt.Sprintf("%s-%dshot-seed%d-%s", r.cfg.Benchmark, r.cfg.Shots, r.cfg.Seed, r.hash[:6])

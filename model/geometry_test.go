@@ -8,25 +8,26 @@ import (
 
 	"samtune/data"
 	"samtune/internal/tensor"
+	"samtune/internal/testkit"
 )
 
 // TestInputFollowsOfficialPreprocessing compares with ResizeLongestSide on PIL images, normalised and padded:
 // at most one grey level a pixel.
 func TestInputFollowsOfficialPreprocessing(t *testing.T) {
 	d := device(t)
-	v := vectors(t, "prep.safetensors")
+	v := testkit.Vectors(t, "prep.safetensors")
 	for _, name := range []string{"rgb_37x53", "rgb_61x40", "rgb_64x64", "gray_45x33", "rgb_1x9", "u16_45x71"} {
 		for _, side := range []int{24, 64} {
 			t.Run(fmt.Sprintf("%s to %d", name, side), func(t *testing.T) {
 				info, _ := v.Info(name + ".in_u8")
-				img := &data.Image{Width: int(info.Shape[1]), Height: int(info.Shape[0]), Pix: raw(t, v, name+".in_u8")}
+				img := &data.Image{Width: int(info.Shape[1]), Height: int(info.Shape[0]), Pix: testkit.Raw(t, v, name+".in_u8")}
 				spec := &Spec{ImageSize: side, Normalise: "sam"}
 				g := spec.WholeImage(img.Width, img.Height)
 				resized, _ := v.Info(fmt.Sprintf("%s.resize%d_pil", name, side))
 				if int64(g.Height) != resized.Shape[0] || int64(g.Width) != resized.Shape[1] {
 					t.Fatalf("resized to %d x %d, want %d x %d", g.Width, g.Height, resized.Shape[1], resized.Shape[0])
 				}
-				want := values(t, v, fmt.Sprintf("%s.sam%d_chw", name, side))
+				want := testkit.Values(t, v, fmt.Sprintf("%s.sam%d_chw", name, side))
 				err := d.Run(func(s *tensor.Scope) error {
 					got := s.Float32s(spec.Input(s, img, g))
 					deviation := []float64{58.395, 57.12, 57.375}
@@ -46,7 +47,7 @@ func TestInputFollowsOfficialPreprocessing(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				coords := values(t, v, fmt.Sprintf("%s.coords%d", name, side))
+				coords := testkit.Values(t, v, fmt.Sprintf("%s.coords%d", name, side))
 				for i, p := range [][2]float64{{0, 0}, {3.5, 7.25}, {float64(img.Width), float64(img.Height)}} {
 					x, y := g.ToInput(p[0], p[1])
 					if math.Abs(float64(x-coords[2*i])) > 1e-4 || math.Abs(float64(y-coords[2*i+1])) > 1e-4 {
@@ -101,13 +102,13 @@ func TestMinmaxInput(t *testing.T) {
 
 func TestRestoreFollowsPostprocessMasks(t *testing.T) {
 	d := device(t)
-	v := vectors(t, "prep.safetensors")
+	v := testkit.Vectors(t, "prep.safetensors")
 	for _, c := range []struct{ h, w, height, width int }{{256, 235, 203, 187}, {192, 256, 61, 81}, {256, 256, 97, 97}} {
 		name := fmt.Sprintf("post.%dx%d_%dx%d", c.h, c.w, c.height, c.width)
 		t.Run(name, func(t *testing.T) {
 			g := Geometry{Region: Rect{Width: c.width, Height: c.height}, Side: 256, Height: c.h, Width: c.w}
 			err := d.Run(func(s *tensor.Scope) error {
-				near(t, name, s.Float32s(g.Restore(s, load(s, t, v, "post.low_res"))), values(t, v, name), 1e-5)
+				near(t, name, s.Float32s(g.Restore(s, load(s, t, v, "post.low_res"))), testkit.Values(t, v, name), 1e-5)
 				return nil
 			})
 			if err != nil {

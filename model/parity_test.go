@@ -4,53 +4,16 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
+	"samtune/internal/testkit"
 )
-
-// vectors opens a file of values that the official Python code computed (testdata/parity/README.md).
-func vectors(t *testing.T, name string) *checkpoints.File {
-	t.Helper()
-	f, err := checkpoints.Open(filepath.Join("..", "testdata", "parity", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
-func values(t *testing.T, f *checkpoints.File, name string) []float32 {
-	t.Helper()
-	v, err := f.Float32(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-func raw(t *testing.T, f *checkpoints.File, name string) []uint8 {
-	t.Helper()
-	info, ok := f.Info(name)
-	if !ok {
-		t.Fatalf("no vector %q", name)
-	}
-	b := make([]uint8, tensor.Numel(info.Shape)*info.DType.Size())
-	if err := f.ReadInto(name, b); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func load(s *tensor.Scope, t *testing.T, f *checkpoints.File, name string) *tensor.Tensor {
 	t.Helper()
-	info, ok := f.Info(name)
-	if !ok {
-		t.Fatalf("no vector %q", name)
-	}
-	return s.FromFloat32(values(t, f, name), info.Shape...)
+	return s.FromFloat32(testkit.Values(t, f, name), testkit.Info(t, f, name).Shape...)
 }
 
 // near fails unless got and want differ by at most tolerance everywhere; it logs the difference.
@@ -95,7 +58,7 @@ func tinySpec() *Spec {
 // tinyModel loads prompt encoder and mask decoder of the tiny pack.
 func tinyModel(t *testing.T, d *tensor.Device) *Model {
 	t.Helper()
-	m, err := LoadDecoder(d, tinySpec(), filepath.Join("..", "testdata", "parity", "tiny_sam.pth"))
+	m, err := LoadDecoder(d, tinySpec(), testkit.Path(t, "tiny_sam.pth"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +69,8 @@ func tinyModel(t *testing.T, d *tensor.Device) *Model {
 func TestTinyPromptsAndMasks(t *testing.T) {
 	d := device(t)
 	m := tinyModel(t, d)
-	v := vectors(t, "tiny.safetensors")
-	points, boxes := values(t, v, "points"), values(t, v, "boxes")
+	v := testkit.Vectors(t, "tiny.safetensors")
+	points, boxes := testkit.Values(t, v, "points"), testkit.Values(t, v, "boxes")
 	labels := [][]int{{1, 0}, {1, 1}}
 	prompts := func(s *tensor.Scope, kind string) []Prompt {
 		out := make([]Prompt, 2)
@@ -136,17 +99,17 @@ func TestTinyPromptsAndMasks(t *testing.T) {
 					return err
 				}
 				if p.Sparse != nil {
-					near(t, "sparse", s.Float32s(p.Sparse), values(t, v, kind+".sparse"), 5e-5)
+					near(t, "sparse", s.Float32s(p.Sparse), testkit.Values(t, v, kind+".sparse"), 5e-5)
 				} else if _, ok := v.Info(kind + ".sparse"); ok {
 					t.Error("no sparse embedding, want one")
 				}
 				dense := s.Permute(s.Expand(p.Dense, p.Batch, 64, -1), 0, 2, 1)
-				near(t, "dense", s.Float32s(dense), values(t, v, kind+".dense"), 5e-5)
+				near(t, "dense", s.Float32s(dense), testkit.Values(t, v, kind+".dense"), 5e-5)
 				for _, multi := range []bool{false, true} {
 					name := map[bool]string{false: "single", true: "multi"}[multi]
 					logits, iou := m.Predict(s, load(s, t, v, "embedding"), p, multi)
-					near(t, "low_res "+name, s.Float32s(logits), values(t, v, kind+".low_res."+name), 5e-5)
-					near(t, "iou "+name, s.Float32s(iou), values(t, v, kind+".iou."+name), 5e-5)
+					near(t, "low_res "+name, s.Float32s(logits), testkit.Values(t, v, kind+".low_res."+name), 5e-5)
+					near(t, "iou "+name, s.Float32s(iou), testkit.Values(t, v, kind+".iou."+name), 5e-5)
 				}
 				return nil
 			})
@@ -157,7 +120,7 @@ func TestTinyPromptsAndMasks(t *testing.T) {
 	}
 	t.Run("dense_pe", func(t *testing.T) {
 		if err := d.Run(func(s *tensor.Scope) error {
-			near(t, "dense_pe", s.Float32s(s.Permute(m.gridPE, 0, 2, 1)), values(t, v, "dense_pe"), 5e-5)
+			near(t, "dense_pe", s.Float32s(s.Permute(m.gridPE, 0, 2, 1)), testkit.Values(t, v, "dense_pe"), 5e-5)
 			return nil
 		}); err != nil {
 			t.Fatal(err)
@@ -166,7 +129,7 @@ func TestTinyPromptsAndMasks(t *testing.T) {
 	t.Run("postprocess", func(t *testing.T) {
 		g := Geometry{Region: Rect{Width: 268, Height: 203}, Side: 128, Height: 97, Width: 128}
 		if err := d.Run(func(s *tensor.Scope) error {
-			near(t, "postprocess", s.Float32s(g.Restore(s, load(s, t, v, "box.low_res.multi"))), values(t, v, "postprocess"), 5e-5)
+			near(t, "postprocess", s.Float32s(g.Restore(s, load(s, t, v, "box.low_res.multi"))), testkit.Values(t, v, "postprocess"), 5e-5)
 			return nil
 		}); err != nil {
 			t.Fatal(err)
@@ -193,30 +156,13 @@ func TestPromptErrors(t *testing.T) {
 	}
 }
 
-// liteWeights finds LiteMedSAM's released weights, which make setup fetches, or skips the test.
-func liteWeights(t testing.TB) string {
-	t.Helper()
-	path := os.Getenv("SAMTUNE_TEST_WEIGHTS")
-	if path == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip("no cache folder: ", err)
-		}
-		path = filepath.Join(cache, "samtune", "weights", "lite_medsam.pth")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("LiteMedSAM's weights are not there (make setup fetches them): ", err)
-	}
-	return path
-}
-
 func loadLite(t testing.TB, d *tensor.Device) *Model {
 	t.Helper()
 	spec, err := LookUp("lite_medsam")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Load(d, spec, liteWeights(t))
+	m, err := Load(d, spec, testkit.LiteMedSAM(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +172,7 @@ func loadLite(t testing.TB, d *tensor.Device) *Model {
 
 // liteInput is the network input of lite_synth.safetensors.
 func liteInput(s *tensor.Scope, t *testing.T, v *checkpoints.File) *tensor.Tensor {
-	small := raw(t, v, "image_u8_small") // [1, 3, 24, 32], each pixel repeated 8 x 8, zero below
+	small := testkit.Raw(t, v, "image_u8_small") // [1, 3, 24, 32], each pixel repeated 8 x 8, zero below
 	in := make([]float32, 3*256*256)
 	for c := range 3 {
 		for y := range 192 {
@@ -241,7 +187,7 @@ func liteInput(s *tensor.Scope, t *testing.T, v *checkpoints.File) *tensor.Tenso
 func TestLiteMedSAM(t *testing.T) {
 	d := device(t)
 	m := loadLite(t, d)
-	v := vectors(t, "lite_synth.safetensors")
+	v := testkit.Vectors(t, "lite_synth.safetensors")
 	if want := m.Spec.Weights.SHA256; m.SHA256 != want {
 		t.Fatalf("weights have SHA-256 %s, want %s", m.SHA256, want)
 	}
@@ -260,8 +206,8 @@ func TestLiteMedSAM(t *testing.T) {
 				}
 			}
 		}
-		near(t, "embedding", strided, values(t, v, "emb_strided"), 1e-3)
-		near(t, "embedding, all of it, in float16", all, values(t, v, "embedding_f16"), 1e-3)
+		near(t, "embedding", strided, testkit.Values(t, v, "emb_strided"), 1e-3)
+		near(t, "embedding, all of it, in float16", all, testkit.Values(t, v, "embedding_f16"), 1e-3)
 
 		for _, kind := range []string{"box", "point", "none"} {
 			var p Prompt
@@ -278,8 +224,8 @@ func TestLiteMedSAM(t *testing.T) {
 			for source, e := range map[string]*tensor.Tensor{"emb": emb, "f16": load(s, t, v, "embedding_f16")} {
 				name := kind + "." + source
 				logits, iou := m.Predict(s, e, encoded, false)
-				near(t, name+" logits", s.Float32s(logits), values(t, v, name+".low_res"), 1e-3)
-				near(t, name+" iou", s.Float32s(iou), values(t, v, name+".iou"), 1e-4)
+				near(t, name+" logits", s.Float32s(logits), testkit.Values(t, v, name+".low_res"), 1e-3)
+				near(t, name+" iou", s.Float32s(iou), testkit.Values(t, v, name+".iou"), 1e-4)
 			}
 		}
 		return nil
@@ -290,7 +236,7 @@ func TestLiteMedSAM(t *testing.T) {
 }
 
 func TestParamsAreTheCheckpoints(t *testing.T) {
-	f, err := checkpoints.Open(liteWeights(t))
+	f, err := checkpoints.Open(testkit.LiteMedSAM(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +254,7 @@ func TestParamsAreTheCheckpoints(t *testing.T) {
 }
 
 func TestTrainableLeavesTheIoUHead(t *testing.T) {
-	b, err := os.ReadFile("../testdata/parity/lite_synth_gradnorm_order.json")
+	b, err := os.ReadFile(testkit.Path(t, "lite_synth_gradnorm_order.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
-	"sort"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -66,32 +63,21 @@ type DecoderSpec struct {
 }
 
 // Names lists the models that are declared, in order.
-func Names() []string {
-	files, err := fs.Glob(configs.FS, "models/*.toml")
-	if err != nil { // only a malformed pattern
-		return nil
-	}
-	names := make([]string, len(files))
-	for i, f := range files {
-		names[i] = strings.TrimSuffix(path.Base(f), ".toml")
-	}
-	sort.Strings(names)
-	return names
-}
+func Names() []string { return configs.Names(configs.Models) }
 
 // LookUp returns the model of that name; the error wraps ErrUnknown and lists those that there are.
 func LookUp(name string) (*Spec, error) {
-	b, err := fs.ReadFile(configs.FS, "models/"+name+".toml")
+	file, text, err := configs.Declaration(configs.Models, name)
 	if err != nil {
 		return nil, fmt.Errorf("look up model %q: %w: there is %s", name, ErrUnknown, strings.Join(Names(), ", "))
 	}
 	var spec Spec
-	meta, err := toml.Decode(string(b), &spec)
+	meta, err := toml.Decode(text, &spec)
 	if err != nil {
-		return nil, fmt.Errorf("read models/%s.toml: %w", name, err)
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	if extra := meta.Undecoded(); len(extra) > 0 {
-		return nil, fmt.Errorf("read models/%s.toml: unknown key %q", name, extra[0].String())
+		return nil, fmt.Errorf("read %s: unknown key %q", file, extra[0].String())
 	}
 	return &spec, spec.check()
 }

@@ -4,41 +4,18 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
+	"samtune/internal/testkit"
 	"samtune/model"
 )
 
-func vectors(t testing.TB, name string) *checkpoints.File {
-	t.Helper()
-	f, err := checkpoints.Open(filepath.Join("..", "testdata", "parity", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
-func values(t testing.TB, f *checkpoints.File, name string) []float32 {
-	t.Helper()
-	v, err := f.Float32(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
 func load(s *tensor.Scope, t testing.TB, f *checkpoints.File, name string) *tensor.Tensor {
 	t.Helper()
-	info, ok := f.Info(name)
-	if !ok {
-		t.Fatalf("no vector %q", name)
-	}
-	return s.FromFloat32(values(t, f, name), info.Shape...)
+	return s.FromFloat32(testkit.Values(t, f, name), testkit.Info(t, f, name).Shape...)
 }
 
 func worst(a, b []float32) float64 {
@@ -73,7 +50,7 @@ func tiny(t testing.TB, d *tensor.Device) *model.Model {
 		Name: "tiny", Title: "tiny SAM", ImageSize: 128, Normalise: "sam", EmbeddingSize: 8,
 		Decoder: model.DecoderSpec{Dim: 32, Depth: 2, MLPDim: 128, Heads: 8, Multimask: 3, IoUDepth: 3, IoUHidden: 32, MaskInChannels: 16},
 	}
-	m, err := model.LoadDecoder(d, spec, filepath.Join("..", "testdata", "parity", "tiny_sam.pth"))
+	m, err := model.LoadDecoder(d, spec, testkit.Path(t, "tiny_sam.pth"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +62,12 @@ func tiny(t testing.TB, d *tensor.Device) *model.Model {
 func TestAdamWFollowsPyTorch(t *testing.T) {
 	d := openDevice(t)
 	m := tiny(t, d)
-	v := vectors(t, "tiny.safetensors")
+	v := testkit.Vectors(t, "tiny.safetensors")
 	decoder, err := m.NewDecoder("plain")
 	if err != nil {
 		t.Fatal(err)
 	}
-	boxes, losses := values(t, v, "boxes"), values(t, v, "losses")
+	boxes, losses := testkit.Values(t, v, "boxes"), testkit.Values(t, v, "losses")
 	err = d.Run(func(s *tensor.Scope) error {
 		opt, err := NewAdamW(s, decoder.Trainable(), m.Weights())
 		if err != nil {
@@ -118,7 +95,7 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 			if step == 0 {
 				biggest := 0.0
 				for name, g := range opt.Views(s, grad) {
-					diff := worst(s.Float32s(g), values(t, v, "grad."+name))
+					diff := worst(s.Float32s(g), testkit.Values(t, v, "grad."+name))
 					biggest = max(biggest, diff)
 					if diff > 5e-5 {
 						t.Errorf("gradient of %s differs by %.3g", name, diff)
@@ -131,7 +108,7 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 		biggest, unreached := 0.0, 0.0
 		after := opt.Weights(s)
 		for _, name := range v.Names() {
-			name, ok := cutPrefix(name, "adamw3.")
+			name, ok := strings.CutPrefix(name, "adamw3.")
 			if !ok {
 				continue
 			}
@@ -139,7 +116,7 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 			if !trained {
 				w = m.Weights()[name] // gets no gradient and is not decayed
 			}
-			diff := worst(s.Float32s(w), values(t, v, "adamw3."+name))
+			diff := worst(s.Float32s(w), testkit.Values(t, v, "adamw3."+name))
 			if strings.HasSuffix(name, ".k_proj.bias") {
 				// A bias of the keys shifts all of a query's scores alike and so changes nothing: its gradient is
 				// rounding noise, about 1e-9, which AdamW divides by its own size. Noise can't be reproduced;
@@ -163,19 +140,12 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 	}
 }
 
-func cutPrefix(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
-		return s, false
-	}
-	return s[len(prefix):], true
-}
-
 // TestLiteMedSAMGradients compares loss and the norm of every gradient on LiteMedSAM's real weights.
 func TestLiteMedSAMGradients(t *testing.T) {
 	d := openDevice(t)
 	m := lite(t, d)
-	v := vectors(t, "lite_synth.safetensors")
-	b, err := os.ReadFile("../testdata/parity/lite_synth_gradnorm_order.json")
+	v := testkit.Vectors(t, "lite_synth.safetensors")
+	b, err := os.ReadFile(testkit.Path(t, "lite_synth_gradnorm_order.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,12 +185,12 @@ func TestLiteMedSAMGradients(t *testing.T) {
 					leaf := opt.Leaf(s)
 					features := map[string]*tensor.Tensor{model.Embedding: load(s, t, v, "embedding_f16")}
 					loss := Loss(s, decoder.Logits(s, opt.Views(s, leaf), features, encoded), target, valid)
-					if diff := math.Abs(s.Item(loss) - float64(values(t, v, kind+".f16.loss")[0])); diff > 1e-5 {
+					if diff := math.Abs(s.Item(loss) - float64(testkit.Values(t, v, kind+".f16.loss")[0])); diff > 1e-5 {
 						t.Errorf("loss differs by %.3g", diff)
 					}
 					grad = s.Backward(loss, leaf)
 				})
-				want := values(t, v, kind+".f16.gradnorm")
+				want := testkit.Values(t, v, kind+".f16.gradnorm")
 				views := opt.Views(s, grad)
 				biggest := 0.0
 				for i, name := range order {
@@ -255,22 +225,11 @@ func TestLiteMedSAMGradients(t *testing.T) {
 // lite loads LiteMedSAM, whose weights make setup fetches, or skips the test.
 func lite(t testing.TB, d *tensor.Device) *model.Model {
 	t.Helper()
-	path := os.Getenv("SAMTUNE_TEST_WEIGHTS")
-	if path == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip("no cache folder: ", err)
-		}
-		path = filepath.Join(cache, "samtune", "weights", "lite_medsam.pth")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("LiteMedSAM's weights are not there (make setup fetches them): ", err)
-	}
 	spec, err := model.LookUp("lite_medsam")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Load(d, spec, path)
+	m, err := model.Load(d, spec, testkit.LiteMedSAM(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
-	"image/color"
-	"image/gif"
 	"image/png"
 	"os"
 	"os/exec"
@@ -16,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/image/tiff"
+	"samtune/internal/testkit"
 )
 
 // TestMain lets the test's own binary stand in for samtune, so that it can be killed.
@@ -25,23 +23,6 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	os.Exit(m.Run())
-}
-
-// weightsOf finds LiteMedSAM's weights, which make setup fetches, or skips the test.
-func weightsOf(t testing.TB) string {
-	t.Helper()
-	path := os.Getenv("SAMTUNE_TEST_WEIGHTS")
-	if path == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip("no cache folder: ", err)
-		}
-		path = filepath.Join(cache, "samtune", "weights", "lite_medsam.pth")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("LiteMedSAM's weights are not there (make setup fetches them): ", err)
-	}
-	return path
 }
 
 // call runs a command line in this process.
@@ -64,7 +45,7 @@ func short(t testing.TB, dir string, more ...string) []string {
 		}
 	}
 	return append([]string{
-		"finetune", "--weights", weightsOf(t), "--cache", shared, "--out", dir, "--shots", "3",
+		"finetune", "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", dir, "--shots", "3",
 		"--set", "views.grid=1", "--set", "train.steps=12", "--set", "train.checkpoint_every=2", "--set", "train.validate_every=6", "--set", `eval.prompts=["box"]`,
 	}, more...)
 }
@@ -144,7 +125,7 @@ func TestFinetuneEndToEnd(t *testing.T) {
 	})
 	t.Run("evaluate", func(t *testing.T) {
 		to := t.TempDir()
-		code, _, errOut := call("evaluate", "--checkpoint", dir, "--weights", weightsOf(t), "--cache", shared, "--out", to, "--quiet")
+		code, _, errOut := call("evaluate", "--checkpoint", dir, "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", to, "--quiet")
 		if code != 0 {
 			t.Fatalf("exit code %d: %s", code, errOut)
 		}
@@ -169,7 +150,7 @@ func TestFinetuneEndToEnd(t *testing.T) {
 			img.Pix[i] = uint8(i * 37)
 		}
 		writePNG(t, picture, img)
-		code, _, errOut := call("predict", "--checkpoint", dir, "--weights", weightsOf(t), "--cache", shared, "--out", to, picture)
+		code, _, errOut := call("predict", "--checkpoint", dir, "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", to, picture)
 		if code != 0 {
 			t.Fatalf("exit code %d: %s", code, errOut)
 		}
@@ -220,7 +201,12 @@ func child(t testing.TB, args ...string) (*exec.Cmd, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	c := exec.Command(self, args...)
-	c.Env = append(os.Environ(), "SAMTUNE_TEST_AS_MAIN=1")
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "OMP_WAIT_POLICY=") {
+			c.Env = append(c.Env, v)
+		}
+	}
+	c.Env = append(c.Env, "SAMTUNE_TEST_AS_MAIN=1")
 	var errOut bytes.Buffer
 	c.Stderr = &errOut
 	if err := c.Start(); err != nil {
@@ -277,6 +263,9 @@ func TestInterruptLeavesACheckpoint(t *testing.T) {
 	for len(read(t, dir, "train.jsonl")) == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
+	if environ := read(t, "/proc", fmt.Sprint(c.Process.Pid), "environ"); !bytes.Contains(environ, []byte("OMP_WAIT_POLICY=passive\x00")) {
+		t.Error("OMP_WAIT_POLICY=passive is not in force in a process that was started without it")
+	}
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -289,154 +278,6 @@ func TestInterruptLeavesACheckpoint(t *testing.T) {
 	}
 	if found, _ := filepath.Glob(filepath.Join(dir, "checkpoints", "step-*", "MANIFEST.json")); len(found) != 1 {
 		t.Errorf("%d checkpoints, want 1", len(found))
-	}
-}
-
-// fakeDRIVE lays out pictures of 40 x 30 pixels as a full copy of DRIVE.
-func fakeDRIVE(t testing.TB) string {
-	t.Helper()
-	root := t.TempDir()
-	for set, first := range map[string]int{"training": 21, "test": 1} {
-		for i := range 3 {
-			id := fmt.Sprintf("%02d", first+i)
-			dir := filepath.Join(root, "DRIVE", set)
-			img := image.NewRGBA(image.Rect(0, 0, 40, 30))
-			for k := range img.Pix {
-				img.Pix[k] = uint8(k*7 + i*31 + first)
-			}
-			var b bytes.Buffer
-			if err := tiff.Encode(&b, img, nil); err != nil {
-				t.Fatal(err)
-			}
-			write(t, b.Bytes(), dir, "images", id+"_"+set+".tif")
-			mask := image.NewPaletted(image.Rect(0, 0, 40, 30), color.Palette{color.Black, color.White})
-			for k := range mask.Pix {
-				mask.Pix[k] = uint8(k / 5 % 2)
-			}
-			write(t, gifOf(t, mask), dir, "1st_manual", id+"_manual1.gif")
-			field := image.NewPaletted(mask.Rect, mask.Palette)
-			for k := range field.Pix {
-				field.Pix[k] = 1
-			}
-			write(t, gifOf(t, field), dir, "mask", id+"_"+set+"_mask.gif")
-		}
-	}
-	return root
-}
-
-func gifOf(t testing.TB, img image.Image) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := gif.Encode(&b, img, nil); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func write(t testing.TB, content []byte, path ...string) {
-	t.Helper()
-	p := filepath.Join(path...)
-	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(p, content, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestBadInputGetsAClearError(t *testing.T) {
-	weights := weightsOf(t)
-	drive := func(t *testing.T, change func(root string)) []string {
-		root := fakeDRIVE(t)
-		change(filepath.Join(root, "DRIVE"))
-		return []string{"finetune", "--benchmark", "drive", "--shots", "2", "--data", root, "--weights", weights, "--cache", t.TempDir(), "--out", t.TempDir()}
-	}
-	for name, c := range map[string]struct {
-		args func(t *testing.T) []string
-		code int
-		says []string
-	}{
-		"unknown benchmark": {func(*testing.T) []string { return []string{"finetune", "--benchmark", "drvie"} }, exitUsage,
-			[]string{`unknown benchmark "drvie"`, `did you mean "drive"`}},
-		"no data folder": {func(t *testing.T) []string {
-			return []string{"finetune", "--benchmark", "drive", "--data", "", "--weights", weights}
-		}, exitData, []string{"SAMTUNE_DATA", "DRIVE/training/images/21_training.tif", "grand-challenge"}},
-		"no data in the folder": {func(t *testing.T) []string {
-			return []string{"finetune", "--benchmark", "drive", "--data", t.TempDir(), "--weights", weights}
-		}, exitData, []string{"looked for", "no such folder", "expected", "get it"}},
-		"truncated TIFF": {func(t *testing.T) []string {
-			return drive(t, func(d string) {
-				p := filepath.Join(d, "test", "images", "02_test.tif")
-				write(t, read(t, p)[:2000], p)
-			})
-		}, exitData, []string{"02_test.tif", "copy it again"}},
-		"mask of another size": {func(t *testing.T) []string {
-			return drive(t, func(d string) {
-				write(t, gifOf(t, image.NewPaletted(image.Rect(0, 0, 41, 30), color.Palette{color.Black, color.White})), d, "test", "1st_manual", "01_manual1.gif")
-			})
-		}, exitData, []string{"01_manual1.gif", "41 x 30", "40 x 30", "01_test.tif"}},
-		"missing mask": {func(t *testing.T) []string {
-			return drive(t, func(d string) { os.Remove(filepath.Join(d, "training", "1st_manual", "22_manual1.gif")) })
-		}, exitData, []string{"22_training.tif", "22_manual1.gif"}},
-		"a test picture among the shots": {func(t *testing.T) []string {
-			return append(drive(t, func(d string) {
-				write(t, read(t, d, "training", "images", "21_training.tif"), d, "test", "images", "03_test.tif")
-			}), "--shots", "3")
-		}, exitData, []string{"03", "21", "same pixels"}},
-		"more shots than images": {func(t *testing.T) []string {
-			return append(drive(t, func(string) {}), "--shots", "4")
-		}, exitData, []string{"4 shots", "1 to 3"}},
-		"flipped byte in the weights": {func(t *testing.T) []string {
-			b := bytes.Clone(read(t, weights))
-			b[len(b)/2] ^= 1
-			p := filepath.Join(t.TempDir(), "flipped.pth")
-			write(t, b, p)
-			return []string{"finetune", "--weights", p, "--out", t.TempDir()}
-		}, exitCorrupt, []string{"flipped.pth", "CRC32", "get it again"}},
-		"truncated weights": {func(t *testing.T) []string {
-			p := filepath.Join(t.TempDir(), "short.pth")
-			write(t, read(t, weights)[:1<<20], p)
-			return []string{"finetune", "--weights", p, "--out", t.TempDir()}
-		}, exitCorrupt, []string{"short.pth"}},
-		"weights of another model": {func(*testing.T) []string {
-			return []string{"finetune", "--weights", "../../testdata/parity/tiny_sam.pth"}
-		}, exitFailed, []string{"tiny_sam.pth", "missing", "unexpected", "of another shape", "mask_decoder.iou_token.weight"}},
-		"unknown key in the config": {func(t *testing.T) []string {
-			p := filepath.Join(t.TempDir(), "my.toml")
-			write(t, []byte("shots = 5\n\n[train]\nlearning_rate = 1e-4\n"), p)
-			return []string{"finetune", "--config", p}
-		}, exitUsage, []string{"my.toml:4:1", `unknown key "train.learning_rate"`, `did you mean "train.lr"`, "4 | learning_rate = 1e-4", "^^^"}},
-		"config that is no TOML": {func(t *testing.T) []string {
-			p := filepath.Join(t.TempDir(), "my.toml")
-			write(t, []byte("shots = = 5\n"), p)
-			return []string{"finetune", "--config", p}
-		}, exitUsage, []string{"my.toml:1:"}},
-		"unknown key in --set":  {func(*testing.T) []string { return []string{"finetune", "--set", "train.stepz=3"} }, exitUsage, []string{"train.stepz", "train.steps"}},
-		"--set without a value": {func(*testing.T) []string { return []string{"finetune", "--set", "train.steps"} }, exitUsage, []string{"key=value"}},
-		"value of another type": {func(*testing.T) []string { return []string{"finetune", "--set", "train.steps=many"} }, exitUsage, []string{"train.steps"}},
-		"impossible threshold": {func(t *testing.T) []string {
-			return []string{"finetune", "--weights", weights, "--set", "eval.threshold=2"}
-		}, exitUsage, []string{"eval.threshold", "between 0 and 1"}},
-		"unknown decoder": {func(t *testing.T) []string {
-			return []string{"finetune", "--weights", weights, "--out", t.TempDir(), "--set", "decoder=fancy"}
-		}, exitUsage, []string{`decoder "fancy"`, "plain"}},
-		"unknown model":   {func(*testing.T) []string { return []string{"finetune", "--model", "sam_vit_x"} }, exitUsage, []string{"sam_vit_x", "lite_medsam"}},
-		"unknown flag":    {func(*testing.T) []string { return []string{"finetune", "--shot", "3"} }, exitUsage, []string{"--shot"}},
-		"unknown command": {func(*testing.T) []string { return []string{"finetun"} }, exitUsage, []string{"finetun"}},
-		"stray word":      {func(*testing.T) []string { return []string{"finetune", "drive"} }, exitUsage, []string{"drive"}},
-		"unknown device":  {func(*testing.T) []string { return []string{"finetune", "--weights", weights, "--device", "gpu"} }, exitUsage, []string{"gpu", "cuda:N"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			code, out, errOut := call(c.args(t)...)
-			if code != c.code || out != "" {
-				t.Errorf("exit code %d, want %d: %s%s", code, c.code, out, errOut)
-			}
-			for _, want := range c.says {
-				if !strings.Contains(errOut, want) {
-					t.Errorf("it does not say %q: %s", want, errOut)
-				}
-			}
-		})
 	}
 }
 
@@ -475,7 +316,7 @@ func TestFullDiskOfTheCacheIsSaid(t *testing.T) {
 
 func TestZeroShotAlone(t *testing.T) {
 	dir := t.TempDir()
-	code, out, errOut := call("zeroshot", "--weights", weightsOf(t), "--cache", cacheOf(t), "--out", dir, "--set", `eval.prompts=["box","none"]`)
+	code, out, errOut := call("zeroshot", "--weights", testkit.LiteMedSAM(t), "--cache", cacheOf(t), "--out", dir, "--set", `eval.prompts=["box","none"]`)
 	if code != 0 || !strings.Contains(out, "full-image box") {
 		t.Fatalf("exit code %d: %s%s", code, out, errOut)
 	}
@@ -499,7 +340,7 @@ func TestListings(t *testing.T) {
 		"data check":     {[]string{"data", "check", "fundus"}, []string{"32 cases are sound"}},
 		"weights list":   {[]string{"weights", "list"}, []string{"lite_medsam", "79d8c9dca6db"}},
 		"weights show":   {[]string{"weights", "show", "../../testdata/parity/tiny_sam.pth"}, []string{"mask_decoder.iou_token.weight", "[1 32]"}},
-		"weights verify": {[]string{"weights", "verify", weightsOf(t)}, []string{"435 tensors", "LiteMedSAM", "the released weights"}},
+		"weights verify": {[]string{"weights", "verify", testkit.LiteMedSAM(t)}, []string{"435 tensors", "LiteMedSAM", "the released weights"}},
 		"help":           {[]string{"finetune", "--help"}, []string{"--shots", "Examples:"}},
 	} {
 		t.Run(name, func(t *testing.T) {

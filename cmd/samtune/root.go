@@ -57,7 +57,11 @@ func run(args []string, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(errOut, "samtune:", strings.TrimSuffix(err.Error(), "\n"))
+	text := strings.TrimSuffix(err.Error(), "\n")
+	if err == context.Canceled {
+		text = "interrupted: the same command goes on from here"
+	}
+	fmt.Fprintln(errOut, "samtune:", text)
 	return exitCode(err)
 }
 
@@ -142,7 +146,7 @@ func versionText() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return info.Main.Version
 	}
-	return "0.1"
+	return "0.1.0"
 }
 
 // cacheDir is the folder of weights and features: --cache, or samtune in the user's cache folder.
