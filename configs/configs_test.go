@@ -1,0 +1,158 @@
+package configs
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestUnknownKeysAreRefusedWithTheirPlace(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		says []string
+	}{
+		"in a table":    {"shots = 3\n[train]\nlearning_rate = 1e-4\n", []string{"my.toml:3:1", `"train.learning_rate"`, `"train.lr"`, "  3 | learning_rate = 1e-4\n      ^^^^^^^^^^^^^"}},
+		"dotted":        {"train.stepz = 3", []string{"my.toml:1:7", `"train.stepz"`, `"train.steps"`, "^^^^^"}},
+		"at the top":    {"\n\nseeed = 3", []string{"my.toml:3:1", `"seed"`}},
+		"unknown table": {"[optimiser]\nlr = 3", []string{`"optimiser`}},
+		"like nothing":  {"qqq = 1", []string{`unknown key "qqq"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Default().Apply(Layer{"my.toml", c.text})
+			if !errors.Is(err, ErrConfig) {
+				t.Fatalf("error %v, want ErrConfig", err)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("it does not say %q: %v", want, err)
+				}
+			}
+		})
+	}
+	if err := Default().Apply(Layer{"my.toml", "qqq = 1"}); strings.Contains(err.Error(), "did you mean") {
+		t.Errorf("a hint where nothing is like it: %v", err)
+	}
+}
+
+func TestBadTOMLIsRefusedWithItsPlace(t *testing.T) {
+	for name, c := range map[string][2]string{
+		"syntax":     {"shots = = 3", "my.toml:1:"},
+		"wrong type": {"[train]\nsteps = \"many\"", "train.steps"},
+		"fraction":   {"shots = 2.5", "shots"},
+		"twice":      {"shots = 1\nshots = 2", "my.toml:2:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Default().Apply(Layer{"my.toml", c[0]})
+			if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c[1]) {
+				t.Errorf("error %v, want ErrConfig with %q", err, c[1])
+			}
+		})
+	}
+}
+
+func TestSetLayer(t *testing.T) {
+	for assignment, check := range map[string]func(r *Run) bool{
+		"train.lr=1e-3":                  func(r *Run) bool { return r.Train.LR == 1e-3 },
+		"train.device=cuda:1":            func(r *Run) bool { return r.Train.Device == "cuda:1" },
+		"benchmark = drive":              func(r *Run) bool { return r.Benchmark == "drive" },
+		`benchmark="drive"`:              func(r *Run) bool { return r.Benchmark == "drive" },
+		`eval.prompts=["box", "none"]`:   func(r *Run) bool { return reflect.DeepEqual(r.Eval.Prompts, []string{"box", "none"}) },
+		"train.flips=false":              func(r *Run) bool { return !r.Train.Flips },
+		`cache.dir=/with "quotes" in it`: func(r *Run) bool { return r.Cache.Dir == `/with "quotes" in it` },
+	} {
+		t.Run(assignment, func(t *testing.T) {
+			l, err := SetLayer(assignment)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := Default()
+			if err := r.Apply(l); err != nil {
+				t.Fatal(err)
+			}
+			if !check(r) {
+				t.Errorf("it has no effect: %+v", r)
+			}
+		})
+	}
+	for _, bad := range []string{"", "train.lr", "=3"} {
+		if _, err := SetLayer(bad); !errors.Is(err, ErrConfig) {
+			t.Errorf("%q: error %v, want ErrConfig", bad, err)
+		}
+	}
+}
+
+func TestTOMLGivesTheSameSettings(t *testing.T) {
+	r := Default()
+	r.Benchmark, r.Train.LR, r.Eval.Prompts, r.Weights = "drive", 0.1, []string{"box"}, `a "b" \c`
+	text, err := r.TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &Run{}
+	if err := again.Apply(Layer{"again", string(text)}); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(r, again) {
+		t.Errorf("%+v became %+v", r, again)
+	}
+}
+
+// TestHash changes every setting in turn.
+func TestHash(t *testing.T) {
+	without := map[string]bool{"weights": true, "cache.dir": true, "train.checkpoint_every": true, "train.keep": true}
+	base, err := Default().Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Keys() {
+		value := map[string]string{"string": `"other"`, "int": "977", "int64": "977", "float64": "0.977", "bool": "false", "[]string": `["none"]`}[k.Type]
+		if value == "" {
+			t.Fatalf("%s has type %s, which this test does not know", k.Name, k.Type)
+		}
+		r := Default()
+		if err := r.Apply(Layer{k.Name, k.Name + " = " + value}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Hash()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (got == base) != without[k.Name] {
+			t.Errorf("%s: the hash is the same: %v, want %v", k.Name, got == base, without[k.Name])
+		}
+		if k.Doc == "" {
+			t.Errorf("%s has no description", k.Name)
+		}
+	}
+}
+
+func TestDeclarations(t *testing.T) {
+	for kind, want := range map[string]string{Benchmarks: "drive", Models: "lite_medsam"} {
+		names := Names(kind)
+		found := false
+		for _, n := range names {
+			found = found || n == want
+			if _, text, err := Declaration(kind, n); err != nil || text == "" {
+				t.Errorf("%s %s: %v", kind, n, err)
+			}
+		}
+		if !found {
+			t.Errorf("%s: %v, want %s among them", kind, names, want)
+		}
+		if _, _, err := Declaration(kind, "../models/lite_medsam"); err == nil && kind == Benchmarks {
+			t.Error("a name with a path in it is taken")
+		}
+	}
+}
+
+func TestRecipesApply(t *testing.T) {
+	l, err := MapLayer("recipe", map[string]any{"train": map[string]any{"steps": int64(7)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Default()
+	if err := r.Apply(l); err != nil || r.Train.Steps != 7 {
+		t.Errorf("%d steps, %v", r.Train.Steps, err)
+	}
+}
