@@ -35,7 +35,7 @@ func (p pairCase) asCase() Case {
 			if err != nil {
 				return nil, err
 			}
-			return p.readMask(p.second, img)
+			return ReadMaskFor(p.second, p.image, img)
 		}
 	}
 	return c
@@ -48,36 +48,21 @@ func (p pairCase) load() (*Sample, error) {
 	}
 	s := &Sample{ID: p.id, Patient: p.id, Image: img, Masks: map[string]*Mask{}, Spacing: [2]float64{1, 1}, Unit: "px"}
 	for target, path := range p.masks {
-		if s.Masks[target], err = p.readMask(path, img); err != nil {
+		if s.Masks[target], err = ReadMaskFor(path, p.image, img); err != nil {
 			return nil, err
 		}
 	}
 	if p.valid == "" {
-		s.Valid = NewMask(img.Width, img.Height)
-		for i := range s.Valid.Pix {
-			s.Valid.Pix[i] = 1
-		}
+		s.Valid = FullMask(img.Width, img.Height)
 		return s, nil
 	}
-	if s.Valid, err = p.readMask(p.valid, img); err != nil {
+	if s.Valid, err = ReadMaskFor(p.valid, p.image, img); err != nil {
 		return nil, err
 	}
 	if s.Valid.Count() == 0 {
 		return nil, fmt.Errorf("%w: read %q: the field of view is empty: nothing of %q would count", ErrInvalid, p.valid, p.image)
 	}
 	return s, nil
-}
-
-// readMask reads a mask that must have the size of the case's picture.
-func (p pairCase) readMask(path string, img *Image) (*Mask, error) {
-	m, err := ReadMask(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := sameSize(path, m, p.image, img); err != nil {
-		return nil, err
-	}
-	return m, nil
 }
 
 // found is a file that fits a pattern, with what stands for the pattern's variables.

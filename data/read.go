@@ -62,11 +62,15 @@ func grey(r, g, b uint8) uint8 {
 	return uint8((19595*wide*uint32(r) + 38470*wide*uint32(g) + 7471*wide*uint32(b) + 1<<15) >> 24)
 }
 
-// sameSize says, in an error that wraps ErrInvalid, that a mask does not fit its picture.
-func sameSize(maskPath string, m *Mask, imagePath string, img *Image) error {
-	if m.Width == img.Width && m.Height == img.Height {
-		return nil
+// ReadMaskFor reads the mask that belongs to a picture, img from imagePath, whose size it must have.
+func ReadMaskFor(path, imagePath string, img *Image) (*Mask, error) {
+	m, err := ReadMask(path)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("%w: read %q: the mask is %d x %d, want %d x %d as its image %q: put the mask that belongs to it there",
-		ErrInvalid, maskPath, m.Width, m.Height, img.Width, img.Height, imagePath)
+	if m.Width != img.Width || m.Height != img.Height {
+		return nil, fmt.Errorf("%w: read %q: the mask is %d x %d, want %d x %d as its image %q: put the mask that belongs to it there",
+			ErrInvalid, path, m.Width, m.Height, img.Width, img.Height, imagePath)
+	}
+	return m, nil
 }

@@ -38,6 +38,15 @@ func NewMask(width, height int) *Mask {
 	return &Mask{Width: width, Height: height, Pix: make([]uint8, width*height)}
 }
 
+// FullMask returns a mask of the given size with every pixel inside.
+func FullMask(width, height int) *Mask {
+	m := NewMask(width, height)
+	for i := range m.Pix {
+		m.Pix[i] = 1
+	}
+	return m
+}
+
 // Count returns the number of pixels inside the mask.
 func (m *Mask) Count() int {
 	n := 0

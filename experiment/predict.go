@@ -20,6 +20,7 @@ import (
 type PredictOptions struct {
 	Tuned    *Tuned
 	Images   []string // files
+	Valid    string   // mask of the region that counts, as a field of view, for all of them; empty: the whole pictures
 	Out      string   // folder of the masks
 	Weights  string   // the model's released weights
 	Device   string
@@ -28,7 +29,8 @@ type PredictOptions struct {
 }
 
 // Predict segments pictures with a fine-tuned decoder. For each it writes NAME_mask.png, 255 inside and 0
-// outside, and NAME_probability.png, 0 to 255 for 0 to 1, of the picture's size.
+// outside, and NAME_probability.png, 0 to 255 for 0 to 1, of the picture's size. Outside the valid region
+// both are 0.
 func Predict(ctx context.Context, opt PredictOptions) error {
 	cfg := opt.Tuned.Config
 	names, err := outputNames(opt.Images)
@@ -41,9 +43,11 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		if err != nil {
 			return err
 		}
-		valid := data.NewMask(img.Width, img.Height)
-		for j := range valid.Pix {
-			valid.Pix[j] = 1
+		valid := data.FullMask(img.Width, img.Height)
+		if opt.Valid != "" {
+			if valid, err = data.ReadMaskFor(opt.Valid, path, img); err != nil {
+				return err
+			}
 		}
 		samples[i] = &data.Sample{ID: names[i], Image: img, Valid: valid}
 	}
@@ -95,6 +99,10 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		})
 		if err != nil {
 			return err
+		}
+		for k, v := range s.Valid.Pix {
+			seg.Mask.Pix[k] &= v
+			seg.Probability[k] *= float32(v)
 		}
 		if err := writeSegmentation(filepath.Join(opt.Out, names[i]), seg); err != nil {
 			return err

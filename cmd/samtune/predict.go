@@ -45,6 +45,7 @@ func (a *app) predict() *cobra.Command {
 	}
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "folder of the run whose best checkpoint is used")
 	c.Flags().StringVar(&opt.Out, "out", "masks", "folder of the masks")
+	c.Flags().StringVar(&opt.Valid, "valid", "", "mask of the region that counts, as the field of view of a fundus camera, of the images' size")
 	c.Flags().StringVar(&opt.Weights, "weights", "", "weights file that the run was fine-tuned from, where it is not the released one")
 	c.Flags().StringVar(&opt.Device, "device", "auto", "auto, cpu, cuda or cuda:N")
 	require(c, "checkpoint")
