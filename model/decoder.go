@@ -121,9 +121,10 @@ func (sp *Spec) upscale(s *tensor.Scope, w Weights, src, hyper *tensor.Tensor) *
 	x := s.Reshape(spread(src, "0"), batch, grid*grid*4, ch/4)
 	x = s.GELU(layerNorm(s, w, up+"1", x, 1e-6))
 	x = s.GELU(s.Reshape(spread(x, "3"), batch, grid*grid*16, ch/8))
-	x = s.Matmul(hyper, s.Transpose(x, 1, 2)) // [B, M, grid*grid*16]: y, x, dy1, dx1, dy2, dx2
-	x = s.Reshape(x, batch, masks, grid, grid, 2, 2, 2, 2)
-	x = s.Permute(x, 0, 1, 2, 4, 6, 3, 5, 7)
+	// In this order of factors the gradient that GELU gets is contiguous: libtorch 2.1's kernel is wrong on others.
+	x = s.Matmul(x, s.Transpose(hyper, 1, 2)) // [B, grid*grid*16, M], the pixels as y, x, dy1, dx1, dy2, dx2
+	x = s.Reshape(x, batch, grid, grid, 2, 2, 2, 2, masks)
+	x = s.Permute(x, 0, 7, 1, 3, 5, 2, 4, 6)
 	return s.Reshape(x, batch, masks, 4*grid, 4*grid)
 }
 
