@@ -151,8 +151,20 @@ func (a *app) options(c *cobra.Command, f *runFlags) (*experiment.Options, error
 	}
 	return &experiment.Options{
 		Config: cfg, DataRoot: a.data, Out: f.out, RunsDir: f.runs, Again: f.again,
-		Command: "samtune " + strings.Join(os.Args[1:], " "), Version: versionText(),
+		Command: commandLine(os.Args[1:]), Version: versionText(),
 	}, nil
+}
+
+// commandLine writes the arguments so that a shell takes them again.
+func commandLine(args []string) string {
+	line := "samtune"
+	for _, a := range args {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$`*?[]{}()<>|&;#~!") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		line += " " + a
+	}
+	return line
 }
 
 // execute does a run of the kind that kind says and prints its table.

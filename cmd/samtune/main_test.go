@@ -314,6 +314,19 @@ func TestFullDiskOfTheCacheIsSaid(t *testing.T) {
 	}
 }
 
+func TestCommandLineCanBeTypedAgain(t *testing.T) {
+	for want, args := range map[string][]string{
+		"samtune finetune --shots 5":           {"finetune", "--shots", "5"},
+		`samtune --out '/my runs/a' --set a=1`: {"--out", "/my runs/a", "--set", "a=1"},
+		`samtune --set 'eval.prompts=["box"]'`: {"--set", `eval.prompts=["box"]`},
+		`samtune 'it'\''s' ''`:                 {"it's", ""},
+	} {
+		if got := commandLine(args); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestZeroShotAlone(t *testing.T) {
 	dir := t.TempDir()
 	code, out, errOut := call("zeroshot", "--weights", testkit.LiteMedSAM(t), "--cache", cacheOf(t), "--out", dir, "--set", `eval.prompts=["box","none"]`)
