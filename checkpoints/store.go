@@ -29,7 +29,9 @@ type manifest struct {
 	Schema   int                     `json:"schema"`
 	Step     int                     `json:"step"`
 	Best     bool                    `json:"best"`     // it was the best of its run when it was written
+	Parent   int                     `json:"parent"`   // step of the checkpoint that training went on from; 0: it began
 	Identity string                  `json:"identity"` // hash of all that decides the run's result
+	Versions map[string]string       `json:"versions"` // of the programs that wrote it
 	Files    map[string]manifestItem `json:"files"`
 	Checksum string                  `json:"checksum"` // SHA-256 of the manifest with an empty checksum
 }
@@ -54,17 +56,19 @@ type manifestItem struct {
 
 // StoreOptions are the settings of a Store.
 type StoreOptions struct {
-	Identity string // hash of all that decides the run's result; a checkpoint of another is refused. Empty: any
-	Keep     int    // checkpoints kept beside the best; 0: 2
+	Identity string            // hash of all that decides the run's result; a checkpoint of another is refused. Empty: any
+	Keep     int               // checkpoints kept beside the best; 0: 2
+	Versions map[string]string // of samtune, libtorch and so on, for the manifest
 }
 
 // Store keeps the checkpoints of one run in a folder, each in a folder step-NNNNNN of its own. A
 // checkpoint appears whole or not at all: its files are written and brought to disk under another name,
 // then the manifest with their hashes, then the folder is renamed.
 type Store struct {
-	dir  string
-	opt  StoreOptions
-	disk disk
+	dir    string
+	opt    StoreOptions
+	disk   disk
+	parent int // step of the checkpoint that was read or written last
 }
 
 // disk is what a Store does to the file system; tests put one in its place that fails.
@@ -168,6 +172,7 @@ func (s *Store) Save(step int, best bool, files map[string]func(io.Writer) error
 		}
 		return fmt.Errorf("save checkpoint %q: %w", final, err)
 	}
+	s.parent = step
 	return s.prune(step)
 }
 
@@ -203,7 +208,10 @@ func (s *Store) save(final string, step int, best bool, files map[string]func(io
 			err = errors.Join(err, s.disk.RemoveAll(temporary))
 		}
 	}()
-	m := manifest{Schema: manifestSchema, Step: step, Best: best, Identity: s.opt.Identity, Files: map[string]manifestItem{}}
+	m := manifest{
+		Schema: manifestSchema, Step: step, Best: best, Parent: s.parent, Identity: s.opt.Identity, Versions: s.opt.Versions,
+		Files: map[string]manifestItem{},
+	}
 	for _, n := range slices.Sorted(maps.Keys(files)) {
 		item, err := s.writeFile(filepath.Join(temporary, n), files[n])
 		if err != nil {

@@ -37,7 +37,11 @@ func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
 // Latest returns the checkpoint of the highest step that verifies, nil where there is none, and what is
 // wrong with the ones above it, which are left where they are.
 func (s *Store) Latest() (c *Checkpoint, damaged []error, err error) {
-	return s.find(func(*Checkpoint) bool { return true })
+	c, damaged, err = s.find(func(*Checkpoint) bool { return true })
+	if c != nil {
+		s.parent = c.Step
+	}
+	return c, damaged, err
 }
 
 // Best returns the newest checkpoint that was marked as best and verifies.

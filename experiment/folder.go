@@ -76,8 +76,8 @@ func (r *Run) claim() error {
 	return writeFile(filepath.Join(r.Dir, identityFile), b.Bytes())
 }
 
-// sameRun compares the folder's run with this one. Where a split was written it is read back and
-// compared with the files as they are now, so that a changed image is named.
+// sameRun compares the folder's run with this one. The split that was written is read back and compared
+// with the files as they are now, so that a changed image is named.
 func (r *Run) sameRun() error {
 	path := filepath.Join(r.Dir, identityFile)
 	var old runFile
@@ -86,10 +86,16 @@ func (r *Run) sameRun() error {
 	} else if err != nil {
 		return fmt.Errorf("read %q: %w", path, err)
 	}
-	if old.Hash == r.hash {
-		return nil
-	}
 	split, err := data.ReadSplit(filepath.Join(r.Dir, SplitFile))
+	if old.Hash == r.hash {
+		if errors.Is(err, os.ErrNotExist) { // the run was cut before it had written its split
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return split.Verify(r.samples)
+	}
 	if err == nil && split.Seed == r.split.Seed && split.Shots == r.split.Shots && split.Benchmark == r.split.Benchmark {
 		if err := split.Verify(r.samples); err != nil {
 			return fmt.Errorf("%q: %w: %w: choose another folder with --out", r.Dir, ErrOtherRun, err)

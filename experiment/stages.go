@@ -188,7 +188,7 @@ func (r *Run) fineTune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := checkpoints.OpenStore(filepath.Join(r.Dir, CheckpointsDir), checkpoints.StoreOptions{Identity: r.hash, Keep: r.cfg.Train.Keep})
+	store, err := checkpoints.OpenStore(filepath.Join(r.Dir, CheckpointsDir), checkpoints.StoreOptions{Identity: r.hash, Keep: r.cfg.Train.Keep, Versions: r.results.Versions})
 	if err != nil {
 		return err
 	}

@@ -174,6 +174,16 @@ func TestFinetuneEndToEnd(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a changed split is refused", func(t *testing.T) {
+		path := filepath.Join(dir, "split.toml")
+		old := read(t, path)
+		defer write(t, old, path)
+		write(t, bytes.Replace(old, []byte("seed = 1"), []byte("seed = 1\nsead = 2"), 1), path)
+		code, _, errOut := call(short(t, dir)...)
+		if code != exitData || !strings.Contains(errOut, "split.toml") || !strings.Contains(errOut, "sead") {
+			t.Errorf("exit code %d: %s", code, errOut)
+		}
+	})
 	t.Run("no checkpoint", func(t *testing.T) {
 		code, _, errOut := call("predict", "--checkpoint", t.TempDir(), "x.png")
 		if code == 0 || !strings.Contains(errOut, "not a run's folder") {
