@@ -175,3 +175,28 @@ func TestFullBox(t *testing.T) {
 		t.Errorf("full box is %v", box)
 	}
 }
+
+// TestSpreadLinearIsATransposedConvolution compares with libtorch's own operator.
+func TestSpreadLinearIsATransposedConvolution(t *testing.T) {
+	d := device(t)
+	r := rand.New(rand.NewPCG(5, 6))
+	random := func(s *tensor.Scope, shape ...int64) *tensor.Tensor {
+		v := make([]float32, tensor.Numel(shape))
+		for i := range v {
+			v[i] = float32(r.NormFloat64())
+		}
+		return s.FromFloat32(v, shape...)
+	}
+	err := d.Run(func(s *tensor.Scope) error {
+		x, kernel, bias := random(s, 2, 5, 3, 8), random(s, 8, 4, 2, 2), random(s, 4)
+		want := s.ConvTranspose2d(s.Permute(x, 0, 3, 1, 2), kernel, bias, 2)
+		four := s.Reshape(s.Expand(s.Unsqueeze(bias, 0), 4, -1), -1)
+		got := s.Reshape(s.Linear(x, spreadLinear(s, kernel), four), 2, 5, 3, 2, 2, 4) // y, x, dy, dx, channel
+		got = s.Reshape(s.Permute(got, 0, 5, 1, 3, 2, 4), 2, 4, 10, 6)
+		near(t, "transposed convolution", s.Float32s(got), s.Float32s(want), 1e-5)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -25,11 +25,6 @@ func (s *Scope) SubInto(dst, t *Tensor) {
 	s.inPlace("sub_", func(o *lib.Ctensor) { lib.AtgSub_(o, dst.c, t.c) })
 }
 
-// DivInto divides dst by t, element by element.
-func (s *Scope) DivInto(dst, t *Tensor) {
-	s.inPlace("div_", func(o *lib.Ctensor) { lib.AtgDiv_(o, dst.c, t.c) })
-}
-
 // ScaleInto multiplies dst by v.
 func (s *Scope) ScaleInto(dst *Tensor, v float64) {
 	c := lib.AtsFloat(v)
@@ -42,11 +37,6 @@ func (s *Scope) ShiftInto(dst *Tensor, v float64) {
 	c := lib.AtsFloat(v)
 	defer lib.AtsFree(c)
 	s.inPlace("add_", func(o *lib.Ctensor) { lib.AtgAddScalar_(o, dst.c, c) })
-}
-
-// SqrtInto replaces each element of dst by its square root.
-func (s *Scope) SqrtInto(dst *Tensor) {
-	s.inPlace("sqrt_", func(o *lib.Ctensor) { lib.AtgSqrt_(o, dst.c) })
 }
 
 // GELUInto applies the exact GELU in place: only without autograd.

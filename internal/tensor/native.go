@@ -10,7 +10,6 @@ package tensor
 int at_grad_set_enabled(int);
 void at_set_num_threads(int);
 int atc_cuda_device_count();
-void atc_synchronize(int64_t);
 void *at_data_ptr(void *);
 void **atg_split_with_sizes(void *, int64_t *, int, int64_t);
 
@@ -59,14 +58,6 @@ func splitSizes(t *Tensor, sizes []int64, dim int64) []lib.Ctensor {
 		handles[i] = lib.Ctensor(h)
 	}
 	return handles
-}
-
-// Synchronize waits until a GPU has done all that it was given; on the CPU there is nothing to wait for.
-func (s *Scope) Synchronize() {
-	if s.dev.CUDA() {
-		C.atc_synchronize(C.int64_t(s.dev.index))
-		check("synchronize")
-	}
 }
 
 var cuda struct {

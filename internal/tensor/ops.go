@@ -159,14 +159,6 @@ func (s *Scope) SumDims(a *Tensor, dims ...int64) *Tensor {
 	})
 }
 
-// MeanDims averages over dims, which are kept with size 1.
-func (s *Scope) MeanDims(a *Tensor, dims ...int64) *Tensor {
-	s.dims("mean over dims", dims)
-	return s.made("mean", func(o *lib.Ctensor) {
-		lib.AtgMeanDim(o, a.c, dims, len(dims), 1, int32(a.DType()))
-	})
-}
-
 // Mean returns the mean of all elements, as a scalar.
 func (s *Scope) Mean(a *Tensor) *Tensor {
 	return s.made("mean", func(o *lib.Ctensor) { lib.AtgMean(o, a.c, int32(a.DType())) })
