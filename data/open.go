@@ -109,6 +109,9 @@ func (l layout) open(b *Benchmark, dir string) (reason string, err error) {
 		if test, testFields, reason, err = l.Test.find(dir, b.Targets); reason != "" || err != nil {
 			return reason, err
 		}
+		if poolFields != testFields {
+			return "", incomplete(dir, []string{"only one of training and test images has masks of the field of view"})
+		}
 	} else {
 		pool, test = everySecond(pool)
 	}
@@ -150,10 +153,17 @@ func (p patterns) find(dir string, targets []string) (cases []Case, fields bool,
 	if err != nil {
 		return nil, false, "", err
 	}
+	lost, err := p.withoutImage(dir, targets, images)
+	if err != nil {
+		return nil, false, "", err
+	}
+	if len(lost) > 0 {
+		return nil, false, "", incomplete(dir, lost)
+	}
 	if len(images) == 0 {
 		return nil, false, fmt.Sprintf("nothing is called %s", p.Image), nil
 	}
-	withField, lacking := 0, []string(nil)
+	withField, lacking, noField := 0, []string(nil), []string(nil)
 	for _, img := range images {
 		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string]string{}}
 		for _, t := range targets {
@@ -171,7 +181,9 @@ func (p patterns) find(dir string, targets []string) (cases []Case, fields bool,
 			if err == nil {
 				c.valid = path
 				withField++
-			} else if !errors.Is(err, os.ErrNotExist) {
+			} else if errors.Is(err, os.ErrNotExist) {
+				noField = append(noField, fmt.Sprintf("%s has no %s", relative(dir, img.path), fill(p.Valid, img.vars)))
+			} else {
 				return nil, false, "", err
 			}
 		}
@@ -186,14 +198,38 @@ func (p patterns) find(dir string, targets []string) (cases []Case, fields bool,
 	case len(lacking) == len(images)*len(targets):
 		return nil, false, lacking[0], nil
 	case len(lacking) > 0:
-		return nil, false, "", fmt.Errorf("%w: the copy in %q is incomplete: %s", ErrInvalid, dir, strings.Join(lacking, "; "))
-	}
-	if withField > 0 && withField < len(images) {
-		return nil, false, "", fmt.Errorf("%w: the copy in %q is incomplete: only %d of %d images have a %s",
-			ErrInvalid, dir, withField, len(images), p.Valid)
+		return nil, false, "", incomplete(dir, lacking)
+	case withField > 0 && len(noField) > 0:
+		return nil, false, "", incomplete(dir, noField)
 	}
 	sort.Slice(cases, func(i, j int) bool { return cases[i].ID < cases[j].ID })
 	return cases, withField > 0 || p.Valid == "", "", nil
+}
+
+// withoutImage names the masks that belong to no picture: pictures that are missing would otherwise make
+// the data set smaller without a word.
+func (p patterns) withoutImage(dir string, targets []string, images []found) ([]string, error) {
+	known := map[string]bool{}
+	for _, img := range images {
+		known[img.vars["id"]] = true
+	}
+	var lost []string
+	for _, t := range targets {
+		masks, err := match(dir, p.Masks[t])
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range masks {
+			if !known[m.vars["id"]] {
+				lost = append(lost, fmt.Sprintf("%s has no image %s", relative(dir, m.path), fill(p.Image, m.vars)))
+			}
+		}
+	}
+	return lost, nil
+}
+
+func incomplete(dir string, what []string) error {
+	return fmt.Errorf("%w: the copy in %q is incomplete: %s: get it again", ErrInvalid, dir, strings.Join(what, "; "))
 }
 
 func relative(dir, path string) string {

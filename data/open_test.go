@@ -242,20 +242,24 @@ func TestOpenNotFound(t *testing.T) {
 
 // What would quietly change which cases are tested is an error.
 func TestOpenIncompleteCopy(t *testing.T) {
-	for name, missing := range map[string]string{
-		"label of a test case":           "test/1st_manual/07_manual1.gif",
-		"label of a training case":       "training/1st_manual/33_manual1.gif",
-		"field of view of a test case":   "test/mask/07_test_mask.gif",
-		"field of view of a pool's case": "training/mask/33_training_mask.gif",
+	for name, c := range map[string]struct{ missing, says string }{
+		"label of a test case":           {"test/1st_manual/07_manual1.gif", "07_test.tif"},
+		"label of a training case":       {"training/1st_manual/33_manual1.gif", "33_training.tif"},
+		"field of view of a test case":   {"test/mask/07_test_mask.gif", "07_test.tif"},
+		"field of view of a pool's case": {"training/mask/33_training_mask.gif", "33_training.tif"},
+		"picture of a test case":         {"test/images/07_test.tif", "07_manual1.gif"},
+		"picture of a training case":     {"training/images/33_training.tif", "33_manual1.gif"},
+		"all test pictures":              {"test/images", "07_manual1.gif"},
+		"fields of view of all tests":    {"test/mask", "field of view"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, dir := fullCopy(t)
-			if err := os.Remove(filepath.Join(dir, missing)); err != nil {
+			if err := os.RemoveAll(filepath.Join(dir, c.missing)); err != nil {
 				t.Fatal(err)
 			}
 			_, err := Open("drive", Options{Root: root})
-			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "incomplete") {
-				t.Errorf("error is %v, want ErrInvalid about an incomplete copy", err)
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "incomplete") || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error is %v, want ErrInvalid about an incomplete copy that names %s", err, c.says)
 			}
 		})
 	}

@@ -82,8 +82,8 @@ func heldOut(i, shots int) bool { return shots >= 3 && i%5 == 2 }
 
 func (s *Split) lists() [][]Entry { return [][]Entry{s.Train, s.Validation, s.Test} }
 
-// Fill notes the content of the split's cases and refuses a test picture that is also trained on, told
-// by its pixels whatever its name. The error wraps ErrLeak.
+// Fill notes the content of the split's cases and refuses a picture that is on two of its sides, told by
+// its pixels whatever its name. The error wraps ErrLeak.
 func (s *Split) Fill(samples map[string]*Sample) error {
 	for _, list := range s.lists() {
 		for i := range list {
@@ -95,15 +95,16 @@ func (s *Split) Fill(samples map[string]*Sample) error {
 		}
 	}
 	s.DataSHA256 = s.hash()
-	trained := map[string]string{}
-	for _, list := range [][]Entry{s.Train, s.Validation} {
+	seen := map[string]string{}
+	for i, side := range []string{"training", "validation", "test"} {
+		list := s.lists()[i]
 		for _, e := range list {
-			trained[e.ImageSHA256] = e.ID
+			if other, both := seen[e.ImageSHA256]; both {
+				return fmt.Errorf("%w: %s case %s has the same pixels as %s: remove one of them", ErrLeak, side, e.ID, other)
+			}
 		}
-	}
-	for _, e := range s.Test {
-		if id, both := trained[e.ImageSHA256]; both {
-			return fmt.Errorf("%w: test case %s has the same pixels as training case %s: remove one of them", ErrLeak, e.ID, id)
+		for _, e := range list {
+			seen[e.ImageSHA256] = side + " case " + e.ID
 		}
 	}
 	return nil

@@ -297,14 +297,14 @@ func TestVerifyNamesWhatChanged(t *testing.T) {
 }
 
 func TestFillRefusesLeaks(t *testing.T) {
-	for _, list := range []string{"train", "validation"} {
-		t.Run(list, func(t *testing.T) {
+	for name, sides := range map[string]func(s *Split) (from, to string){
+		"training to test":       func(s *Split) (string, string) { return s.Train[0].ID, s.Test[1].ID },
+		"validation to test":     func(s *Split) (string, string) { return s.Validation[0].ID, s.Test[1].ID },
+		"training to validation": func(s *Split) (string, string) { return s.Train[0].ID, s.Validation[0].ID },
+	} {
+		t.Run(name, func(t *testing.T) {
 			split, samples := filled(t, 5)
-			from := split.Train[0].ID
-			if list == "validation" {
-				from = split.Validation[0].ID
-			}
-			to := split.Test[1].ID
+			from, to := sides(split)
 			copied := *samples[to]
 			copied.Image = samples[from].Image // the mask stays another
 			samples[to] = &copied

@@ -17,8 +17,8 @@ var (
 	ErrUnknown = errors.New("unknown benchmark")
 	// ErrInvalid says that a file was found and can't be used: damaged, of another size, without a class.
 	ErrInvalid = errors.New("invalid data")
-	// ErrLeak says that a test case would enter training.
-	ErrLeak = errors.New("test case in the training set")
+	// ErrLeak says that a picture or a patient would be on two sides of a split: a test case in training, say.
+	ErrLeak = errors.New("leak between the sides of the split")
 )
 
 // Image is an 8-bit RGB picture: Pix holds Height rows of Width pixels of 3 bytes (R, G, B), without padding.
