@@ -292,18 +292,18 @@ func (s *Store) prune(saved int) error {
 	kept, bestKept := 0, false
 	for i := len(steps) - 1; i >= 0; i-- {
 		dir := filepath.Join(s.dir, steps[i])
-		m, err := readManifest(dir)
-		if err != nil || m.Step > saved {
+		c, err := s.verify(steps[i]) // one that is damaged stands in for no other
+		if err != nil || c.Step > saved {
 			continue
 		}
-		isBest := m.Best && !bestKept
-		bestKept = bestKept || m.Best
+		isBest := c.best && !bestKept
+		bestKept = bestKept || c.best
 		if kept < s.opt.Keep || isBest {
 			kept++
 			continue
 		}
 		// Renamed first: a removal that is cut short must not leave half a checkpoint under its name.
-		gone := filepath.Join(s.dir, fmt.Sprintf("gone-%06d.tmp-%d", m.Step, os.Getpid()))
+		gone := filepath.Join(s.dir, fmt.Sprintf("gone-%06d.tmp-%d", c.Step, os.Getpid()))
 		if err := s.disk.Rename(dir, gone); err != nil {
 			return fmt.Errorf("remove old checkpoint: %w", err)
 		}

@@ -3,6 +3,7 @@ package checkpoints
 import (
 	"encoding/json"
 	"io"
+	"os"
 	"testing"
 )
 
@@ -48,5 +49,35 @@ func TestManifestSaysWhereACheckpointComesFrom(t *testing.T) {
 		if m.Parent != want.parent || m.Versions["libtorch"] != "2" || m.Identity != "run" || m.Step != want.step {
 			t.Errorf("step %d: parent %d, versions %v, identity %q", m.Step, m.Parent, m.Versions, m.Identity)
 		}
+	}
+}
+
+// TestDamagedBestDoesNotPushOutTheOneBefore damages the weights of the newest best checkpoint, not its manifest.
+func TestDamagedBestDoesNotPushOutTheOneBefore(t *testing.T) {
+	files := map[string]func(io.Writer) error{"a": func(w io.Writer) error { _, err := w.Write([]byte("x")); return err }}
+	s, err := OpenStore(t.TempDir(), StoreOptions{Keep: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	save := func(step int, best bool) {
+		t.Helper()
+		if err := s.Save(step, best, files); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(1, true)
+	save(2, true)
+	c, err := s.Best()
+	if err != nil || c.Step != 2 {
+		t.Fatalf("best is %v, %v", c, err)
+	}
+	if err := os.WriteFile(c.Path("a"), []byte("y"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for step := 3; step < 7; step++ {
+		save(step, false)
+	}
+	if c, err := s.Best(); err != nil || c.Step != 1 {
+		t.Errorf("best is %v, %v: want step 1, the newest that is whole", c, err)
 	}
 }
