@@ -20,6 +20,7 @@ help: ## list the targets
 	@echo '  LIBTORCH=/path                        a libtorch that is already there'
 
 setup: ## fetch libtorch and the model weights into the cache, once
+	@command -v python3 >/dev/null || { echo 'setup: python3 is not on this machine: install it, as with: apt-get install python3 python3-pip' >&2; exit 1; }
 	@python3 scripts/setup.py
 
 build: setup ## build bin/samtune
