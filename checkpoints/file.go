@@ -85,6 +85,7 @@ type File struct {
 // entry is a tensor that can be read into memory of its size.
 type entry struct {
 	info Info
+	at   int64 // where the elements lie in a safetensors file; 0 in others
 	read func(dst []byte) error
 }
 

@@ -21,7 +21,7 @@ const recordAlignment = 64
 // torch.save: torch.load reads it, with weights_only=True too. The same tensors give the same bytes. The
 // file appears whole or not at all.
 func WritePTH(path string, tensors []Tensor) error {
-	return writeAtomic(path, func(w io.Writer) error { return encodePTH(w, tensors) })
+	return writeAtomic(path, true, func(w io.Writer) error { return encodePTH(w, tensors) })
 }
 
 func encodePTH(w io.Writer, tensors []Tensor) error {

@@ -125,7 +125,7 @@ func (f *File) parseSafetensors(size int64) error {
 			return fmt.Errorf("%w: header: tensor %q lies at %d to %d of %d data bytes and needs %d", ErrCorrupt, name, from, to, size-base, want)
 		}
 		spans = append(spans, span{from, to})
-		f.entries[name] = entry{info: info, read: func(dst []byte) error {
+		f.entries[name] = entry{info: info, at: base + from, read: func(dst []byte) error {
 			if _, err := f.f.ReadAt(dst, base+from); err != nil && len(dst) > 0 {
 				return fmt.Errorf("%w: %w", ErrCorrupt, err)
 			}
@@ -258,11 +258,18 @@ func EncodeSafetensors(w io.Writer, meta map[string]string, tensors []Tensor) er
 
 // WriteSafetensors writes tensors and texts to a file that appears whole or not at all.
 func WriteSafetensors(path string, meta map[string]string, tensors []Tensor) error {
-	return writeAtomic(path, func(w io.Writer) error { return EncodeSafetensors(w, meta, tensors) })
+	return writeAtomic(path, true, func(w io.Writer) error { return EncodeSafetensors(w, meta, tensors) })
 }
 
-// writeAtomic writes a file under another name, brings it to disk and renames it.
-func writeAtomic(path string, write func(io.Writer) error) (err error) {
+// CacheSafetensors is WriteSafetensors for what can be made again: the file also appears whole or not at
+// all while the machine runs, but nothing waits for the disk. After a loss of power it may be damaged,
+// so whoever reads it has to verify it.
+func CacheSafetensors(path string, meta map[string]string, tensors []Tensor) error {
+	return writeAtomic(path, false, func(w io.Writer) error { return EncodeSafetensors(w, meta, tensors) })
+}
+
+// writeAtomic writes a file under another name, brings it to disk where that is asked for, and renames it.
+func writeAtomic(path string, sync bool, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-")
 	if err != nil {
@@ -281,13 +288,15 @@ func writeAtomic(path string, write func(io.Writer) error) (err error) {
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if sync {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := os.Rename(f.Name(), path); err != nil || !sync {
 		return err
 	}
 	return syncDir(dir)

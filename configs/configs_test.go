@@ -100,13 +100,13 @@ func TestTOMLGivesTheSameSettings(t *testing.T) {
 
 // TestHash changes every setting in turn.
 func TestHash(t *testing.T) {
-	without := map[string]bool{"weights": true, "cache.dir": true, "train.checkpoint_every": true, "train.keep": true}
+	without := map[string]bool{"weights": true, "cache.dir": true, "train.checkpoint_every": true, "train.keep": true, "cache.budget_gb": true}
 	base, err := Default().Hash()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range Keys() {
-		value := map[string]string{"string": `"other"`, "int": "977", "int64": "977", "float64": "0.977", "bool": "false", "[]string": `["none"]`}[k.Type]
+		value := map[string]string{"string": `"other"`, "int": "977", "int64": "977", "float64": "0.977", "bool": "false", "[]string": `["none"]`, "[]int": "[7]", "[]float64": "[0.977]"}[k.Type]
 		if value == "" {
 			t.Fatalf("%s has type %s, which this test does not know", k.Name, k.Type)
 		}

@@ -80,7 +80,7 @@ func (r *Run) TOML() ([]byte, error) {
 // Hash is the SHA-256, in hex, of all that decides a run's result: where data and cache lie and how often
 // checkpoints are written does not.
 func (r Run) Hash() (string, error) {
-	r.Weights, r.Cache.Dir = "", ""
+	r.Weights, r.Cache.Dir, r.Cache.BudgetGB = "", "", 0
 	r.Train.CheckpointEvery, r.Train.Keep = 0, 0
 	b, err := r.TOML()
 	if err != nil {

@@ -9,10 +9,13 @@ type Run struct {
 	Weights   string `toml:"weights" doc:"weights file; empty: the model's released weights in the cache"`
 	Shots     int    `toml:"shots" doc:"annotated images that training may use"`
 	Seed      int64  `toml:"seed" doc:"seed of the draw of shots and of the training"`
-	Decoder   string `toml:"decoder" doc:"decoder that is trained: plain is SAM's mask decoder"`
+	Decoder   string `toml:"decoder" doc:"plain: SAM's mask decoder; linear: a convex head over the encoder's early features; fine: both"`
+
+	Compare []string `toml:"compare" doc:"further decoders that are fitted on the same shots and shown beside it"`
 
 	Train Train `toml:"train"`
 	Views Views `toml:"views"`
+	Head  Head  `toml:"head"`
 	Eval  Eval  `toml:"eval"`
 	Cache Cache `toml:"cache"`
 }
@@ -41,12 +44,25 @@ type Views struct {
 	MinValid float64 `toml:"min_valid" doc:"tiles with a smaller share of valid pixels are not trained on"`
 }
 
+// Head are the settings of the convex head: of the decoders linear and fine.
+type Head struct {
+	Scales    []int     `toml:"scales" doc:"n: n x n overlapping tiles, 1: the whole picture; their logits are added"`
+	Mirrors   string    `toml:"mirrors" doc:"none; x: each view also left to right; xy: and upside down; averaged"`
+	Features  []string  `toml:"features" doc:"encoder features at each scale: pixels, stage0, stage1, embedding"`
+	Whole     []string  `toml:"whole" doc:"further features of the whole picture alone"`
+	Pixels    int       `toml:"pixels" doc:"pixels of each shot that the head is fitted on"`
+	Ridges    []float64 `toml:"ridges" doc:"ridge penalties to choose from inside the shots; one: fixed"`
+	Dice      float64   `toml:"dice" doc:"weight of a soft Dice term beside the cross-entropy, for rare targets"`
+	Positive  float64   `toml:"positive" doc:"factor on the weight of pixels inside"`
+	Threshold float64   `toml:"threshold" doc:"probability above which a pixel is inside; 0: chosen inside the shots"`
+}
+
 // Eval are the settings of the comparison.
 type Eval struct {
 	Prompts      []string `toml:"prompts" doc:"zero-shot prompts: none, box, point, oracle_point, oracle_box"`
 	Before       string   `toml:"before" doc:"the zero-shot prompt that fine-tuning is compared with"`
 	OraclePoints int      `toml:"oracle_points" doc:"points of the oracle_point prompt"`
-	Threshold    float64  `toml:"threshold" doc:"probability above which a pixel is inside, after fine-tuning"`
+	Threshold    float64  `toml:"threshold" doc:"probability above which a pixel is inside, after fine-tuning the plain decoder"`
 	NSDTolerance float64  `toml:"nsd_tolerance" doc:"tolerance of NSD in the data's unit; 0: the benchmark's"`
 }
 
@@ -55,20 +71,26 @@ type Cache struct {
 	Dir   string `toml:"dir" doc:"folder of the feature cache; empty: samtune/features in the user's cache folder"`
 	DType string `toml:"dtype" doc:"element type of cached features: float16 or float32"`
 	Batch int    `toml:"batch" doc:"views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU"`
+
+	BudgetGB float64 `toml:"budget_gb" doc:"disk space, 10^9 bytes, that the cache may take; what has no place is computed again when it is needed; 0: no bound"`
 }
 
 // Default returns the settings that hold where nothing else is said.
 func Default() *Run {
 	return &Run{
-		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain",
+		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{},
 		Train: Train{
 			Device: "auto", Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
 			ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
 		},
 		Views: Views{Grid: 1, Tile: 216, Feather: 24, MinValid: 0.15},
+		Head: Head{
+			Scales: []int{1}, Mirrors: "x", Features: []string{"pixels", "stage0", "stage1"}, Whole: []string{"embedding"},
+			Pixels: 30000, Ridges: []float64{1e-4, 1e-3, 1e-2, 1e-1}, Positive: 1,
+		},
 		Eval: Eval{
 			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, Threshold: 0.5,
 		},
-		Cache: Cache{DType: "float16"},
+		Cache: Cache{DType: "float16", BudgetGB: 20},
 	}
 }

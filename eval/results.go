@@ -131,6 +131,21 @@ type Training struct {
 	ResumedAt  []int    `json:"resumed_at"` // steps at which an interrupted run went on
 	Parameters int      `json:"parameters"` // trained numbers
 	BestDice   Float    `json:"best_validation_dice"`
+
+	LeftOutDice Float   `json:"left_out_dice"` // mean Dice of the shots, each left out of a fit of its own
+	Ridge       float64 `json:"ridge"`         // penalty of a convex head
+	Threshold   float64 `json:"threshold"`     // probability above which a pixel is inside
+	Seconds     float64 `json:"seconds"`
+}
+
+// Other is a further decoder that was fitted on the same shots.
+type Other struct {
+	Key      string   `json:"key"` // its method in per_case.csv
+	Method   Method   `json:"method"`
+	Prompt   string   `json:"prompt"`
+	Training Training `json:"training"`
+	Paired   *Paired  `json:"paired"`  // it against zero-shot
+	Against  *Paired  `json:"against"` // the run's own decoder against it: "before" is this one
 }
 
 // Results is what a run leaves in results.json: enough to print its report and to sweep over.
@@ -160,6 +175,7 @@ type Results struct {
 	After         *Method            `json:"after"`
 	AfterPrompt   string             `json:"after_prompt"`
 	Paired        *Paired            `json:"paired"`
+	Others        []Other            `json:"others,omitempty"` // further decoders
 	Trivial       *Trivial           `json:"trivial"`
 	Reference     map[string]string  `json:"reference,omitempty"`
 	Training      Training           `json:"training"`

@@ -144,13 +144,16 @@ func (r *Run) open() error {
 	if r.dev, err = tensor.Open(cfg.Train.Device, cfg.Train.Threads); err != nil {
 		return err
 	}
-	r.cache = &train.EmbeddingCache{Dir: cfg.Cache.Dir, Batch: cfg.Cache.Batch, DType: tensor.Float16}
+	r.cache = &train.EmbeddingCache{Dir: cfg.Cache.Dir, Batch: cfg.Cache.Batch, DType: tensor.Float16, Budget: budget(cfg)}
 	if cfg.Cache.DType == "float32" {
 		r.cache.DType = tensor.Float32
 	}
 	r.model, err = model.Load(r.dev, spec, cfg.Weights)
 	return err
 }
+
+// budget is the disk space that the cache may take, in bytes.
+func budget(cfg *configs.Run) int64 { return int64(cfg.Cache.BudgetGB * 1e9) }
 
 // setUp makes everything ready that can go wrong before the first minute of work.
 func (r *Run) setUp() error {
@@ -212,11 +215,19 @@ func (r *Run) check() error {
 		return bad("eval.threshold is %g, want a probability between 0 and 1", c.Eval.Threshold)
 	case c.Cache.DType != "float16" && c.Cache.DType != "float32":
 		return bad("cache.dtype is %q, want float16 or float32", c.Cache.DType)
-	case c.Cache.Batch < 0:
-		return bad("cache.batch is %d, want 0 or more", c.Cache.Batch)
+	case c.Cache.Batch < 0 || c.Cache.BudgetGB < 0:
+		return bad("cache.batch is %d, cache.budget_gb %g: want 0 or more", c.Cache.Batch, c.Cache.BudgetGB)
 	}
-	if !slices.Contains(model.DecoderNames(), c.Decoder) {
-		return bad("decoder %q is unknown: there is %s", c.Decoder, strings.Join(model.DecoderNames(), ", "))
+	for i, name := range r.decoders() {
+		if !slices.Contains(decoderNames(), name) {
+			return bad("decoder %q is unknown: there is %s", name, strings.Join(decoderNames(), ", "))
+		}
+		if slices.Contains(r.decoders()[:i], name) {
+			return bad("decoder %s is in decoder and compare, or twice in compare", name)
+		}
+	}
+	if !slices.Contains([]string{"none", "x", "xy"}, c.Head.Mirrors) {
+		return bad("head.mirrors is %q, want none, x or xy", c.Head.Mirrors)
 	}
 	for _, p := range c.Eval.Prompts {
 		if !slices.Contains(eval.PromptKinds(), p) {

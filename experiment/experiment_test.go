@@ -9,8 +9,6 @@ import (
 
 	"samtune/configs"
 	"samtune/data"
-	"samtune/model"
-	"samtune/train"
 )
 
 func TestWeightsAreNotTestedOnWhatTheyWereTrainedOn(t *testing.T) {
@@ -43,16 +41,6 @@ func TestIdentityHoldsAllThatDecides(t *testing.T) {
 			t.Errorf("%v has the identity of another run", parts)
 		}
 		seen[id] = true
-	}
-}
-
-func TestAViewIsEncodedOnce(t *testing.T) {
-	view := func(image string, x int) train.View {
-		return train.View{Image: image, Geometry: model.NewGeometry(model.Rect{X: x, Width: 8, Height: 8}, 8)}
-	}
-	got := distinct([]train.View{view("a", 0), view("a", 1), view("a", 0), view("b", 0), view("a", 1)})
-	if len(got) != 3 {
-		t.Errorf("%d views, want 3", len(got))
 	}
 }
 

@@ -65,25 +65,25 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		return err
 	}
 	defer m.Close()
-	r := &Run{cfg: cfg, model: m, cache: &train.EmbeddingCache{Dir: opt.CacheDir, DType: tensor.Float16, Batch: cfg.Cache.Batch}}
-	p, err := r.predictor()
+	r := &Run{cfg: cfg, dev: dev, model: m, cache: &train.EmbeddingCache{Dir: opt.CacheDir, DType: tensor.Float16, Batch: cfg.Cache.Batch, Budget: budget(cfg)}}
+	f, err := r.openFitted(opt.Tuned)
 	if err != nil {
 		return err
 	}
-	weights, err := train.LoadWeights(dev, p.Decoder, opt.Tuned.Path)
-	if err != nil {
-		return err
-	}
-	defer weights.DropOn(dev)
+	defer f.drop()
 	if err := os.MkdirAll(opt.Out, 0o755); err != nil {
 		return fmt.Errorf("make output folder: %w", err)
 	}
-	var views []train.View
+	var wants []train.Want
 	for _, s := range samples {
-		views = append(views, p.Tiling.Views(m, s)...)
+		more, err := r.views(cfg.Decoder, s)
+		if err != nil {
+			return err
+		}
+		wants = append(wants, more...)
 	}
-	stage := opt.Progress.Begin("encode", len(views))
-	if err := p.Cache.Fill(ctx, m, views, p.Decoder.Features(), func() { stage.Add(1, "") }); err != nil {
+	var stage Stage
+	if err := r.cache.Fill(ctx, m, wants, func(n int) { stage = opt.Progress.Begin("encode", n) }, func() { stage.Add(1, "") }); err != nil {
 		return err
 	}
 	stage.End("")
@@ -94,7 +94,7 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		}
 		var seg *train.Segmentation
 		err := dev.Run(func(sc *tensor.Scope) (err error) {
-			seg, err = p.Predict(sc, weights, s)
+			seg, err = f.segment(sc, s)
 			return err
 		})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"samtune/data"
 	"samtune/eval"
 	"samtune/eval/report"
+	"samtune/model"
 	"samtune/train"
 )
 
@@ -59,19 +60,21 @@ func Encode(ctx context.Context, opt Options) error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	p, err := r.predictor()
-	if err != nil {
-		return err
-	}
-	var views []train.View
+	var wants []train.Want
 	for _, c := range append(append([]data.Case(nil), r.bench.Pool...), r.bench.Test...) {
 		sample, err := c.Load()
 		if err != nil {
 			return err
 		}
-		views = append(views, train.Whole(r.model, sample))
-		views = append(views, p.Tiling.Views(r.model, sample)...)
+		wants = append(wants, train.Want{View: train.Whole(r.model, sample), Features: []string{model.Embedding}})
+		for _, name := range r.decoders() {
+			more, err := r.views(name, sample)
+			if err != nil {
+				return err
+			}
+			wants = append(wants, more...)
+		}
 	}
-	_, err = r.fill(ctx, p, views)
+	_, err := r.fill(ctx, wants)
 	return err
 }

@@ -38,7 +38,7 @@ func OpenTuned(dir string) (*Tuned, error) {
 	if t.Split, err = data.ReadSplit(filepath.Join(dir, SplitFile)); err != nil {
 		return nil, err
 	}
-	store, err := checkpoints.OpenStore(filepath.Join(dir, CheckpointsDir), checkpoints.StoreOptions{})
+	store, err := checkpoints.OpenStore(filepath.Join(dir, CheckpointsDir, t.Config.Decoder), checkpoints.StoreOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -72,21 +72,43 @@ func (t *Tuned) checkLeaks(split *data.Split) error {
 	return nil
 }
 
-// testTuned segments the test cases with weights that were fine-tuned before.
+// testTuned segments the test cases with a decoder that was fitted before.
 func (r *Run) testTuned(ctx context.Context) error {
-	p, err := r.predictor()
+	f, err := r.openFitted(r.opt.Tuned)
 	if err != nil {
 		return err
 	}
-	weights, err := train.LoadWeights(r.dev, p.Decoder, r.opt.Tuned.Path)
+	defer f.drop()
+	tuned := r.opt.Tuned
+	r.results.Shots = tuned.Config.Shots
+	f.training.TrainCases, f.training.Validation = ids(tuned.Split.Train), ids(tuned.Split.Validation)
+	return r.test(ctx, f)
+}
+
+// openFitted loads the decoder that a run left.
+func (r *Run) openFitted(t *Tuned) (*fitted, error) {
+	training := eval.Training{Decoder: r.cfg.Decoder, BestDice: eval.Undefined, LeftOutDice: eval.Undefined}
+	if r.cfg.Decoder == decoderLinear {
+		h := r.headFeatures()
+		head, err := train.LoadHead(h, t.Path)
+		if err != nil {
+			return nil, err
+		}
+		f := r.linear(h, head)
+		training.Threshold, training.Ridge, training.LeftOutDice = head.Threshold, head.Ridge, head.LeftOut
+		f.training = training
+		return f, nil
+	}
+	p, err := r.predictor(r.cfg.Decoder)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer weights.DropOn(r.dev)
-	r.results.Shots = r.opt.Tuned.Config.Shots
-	r.results.Training = eval.Training{
-		Decoder: r.cfg.Decoder, TrainCases: ids(r.opt.Tuned.Split.Train), Validation: ids(r.opt.Tuned.Split.Validation),
-		BestDice: eval.Undefined,
+	weights, err := train.LoadWeights(r.dev, p.Decoder, t.Path)
+	if err != nil {
+		return nil, err
 	}
-	return r.test(ctx, p, weights)
+	f := r.trained(p, weights)
+	training.Threshold = p.Threshold
+	f.training = training
+	return f, nil
 }

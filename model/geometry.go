@@ -13,13 +13,29 @@ type Rect struct {
 	X, Y, Width, Height int
 }
 
-// Geometry is how a region of a picture meets the network's input, and the way back: the region's
-// longest side is resized to the input's side, the rest is padded at the bottom and the right. One
-// value serves pixels, prompts, labels and logits, so that they can't disagree.
+// Mirror says in which directions a region is mirrored before it goes into the network.
+type Mirror struct{ X, Y bool }
+
+// axes are the dimensions of [B, C, H, W] that are reversed.
+func (m Mirror) axes() []int64 {
+	var axes []int64
+	if m.Y {
+		axes = append(axes, 2)
+	}
+	if m.X {
+		axes = append(axes, 3)
+	}
+	return axes
+}
+
+// Geometry is how a region of a picture meets the network's input, and the way back: the region, mirrored
+// where that is asked for, is resized so that its longest side is the input's, the rest is padded at the
+// bottom and the right. One value serves pixels, prompts, labels and logits, so that they can't disagree.
 type Geometry struct {
 	Region        Rect
 	Side          int // of the network's input
 	Height, Width int // of the resized region within the input
+	Mirror        Mirror
 }
 
 // NewGeometry fits region into an input of side x side pixels. Sizes are rounded as the official
@@ -40,13 +56,27 @@ func (sp *Spec) WholeImage(width, height int) Geometry {
 
 // String writes the geometry in a form that is part of cache keys.
 func (g Geometry) String() string {
-	return fmt.Sprintf("x%d y%d w%d h%d side%d -> w%d h%d", g.Region.X, g.Region.Y, g.Region.Width, g.Region.Height, g.Side, g.Width, g.Height)
+	text := fmt.Sprintf("x%d y%d w%d h%d side%d -> w%d h%d", g.Region.X, g.Region.Y, g.Region.Width, g.Region.Height, g.Side, g.Width, g.Height)
+	if g.Mirror.X {
+		text += " mirrored in x"
+	}
+	if g.Mirror.Y {
+		text += " mirrored in y"
+	}
+	return text
 }
 
 // ToInput maps a point in the picture's pixels to the input's, as the official apply_coords does.
 func (g Geometry) ToInput(x, y float64) (float32, float32) {
-	x = (x - float64(g.Region.X)) * float64(g.Width) / float64(g.Region.Width)
-	y = (y - float64(g.Region.Y)) * float64(g.Height) / float64(g.Region.Height)
+	x, y = x-float64(g.Region.X), y-float64(g.Region.Y)
+	if g.Mirror.X {
+		x = float64(g.Region.Width) - x
+	}
+	if g.Mirror.Y {
+		y = float64(g.Region.Height) - y
+	}
+	x *= float64(g.Width) / float64(g.Region.Width)
+	y *= float64(g.Height) / float64(g.Region.Height)
 	return float32(x), float32(y)
 }
 
@@ -94,6 +124,9 @@ func (sp *Spec) Input(s *tensor.Scope, img *data.Image, g Geometry) *tensor.Tens
 	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
 		x := s.FromUint8(crop(img, g.Region), 1, int64(g.Region.Height), int64(g.Region.Width), 3)
 		x = s.Contiguous(s.Permute(s.ToDType(x, tensor.Float32), 0, 3, 1, 2))
+		if axes := g.Mirror.axes(); len(axes) > 0 {
+			x = s.Flip(x, axes...)
+		}
 		if sp.Normalise == "minmax" {
 			low, high := grey(img.Pix)
 			x = s.MulScalar(s.AddScalar(x, -low), 1/math.Max(high-low, 1e-8))
@@ -139,7 +172,14 @@ func (g Geometry) Restore(s *tensor.Scope, lowRes *tensor.Tensor) *tensor.Tensor
 		lowRes = resize(s, lowRes, int64(g.Side), int64(g.Side))
 	}
 	valid := s.Narrow(s.Narrow(lowRes, 2, 0, int64(g.Height)), 3, 0, int64(g.Width))
-	return resize(s, valid, int64(g.Region.Height), int64(g.Region.Width))
+	return g.unmirror(s, resize(s, valid, int64(g.Region.Height), int64(g.Region.Width)))
+}
+
+func (g Geometry) unmirror(s *tensor.Scope, x *tensor.Tensor) *tensor.Tensor {
+	if axes := g.Mirror.axes(); len(axes) > 0 {
+		return s.Flip(x, axes...)
+	}
+	return x
 }
 
 // resize is bilinear interpolation (align_corners=False, no antialiasing) as two matrix products, whose

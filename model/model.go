@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 
 	"samtune/checkpoints"
 	"samtune/data"
@@ -124,16 +125,20 @@ func (m *Model) EncodeInput(s *tensor.Scope, x *tensor.Tensor, want []string) (m
 	}
 	wanted := map[string]bool{}
 	for _, name := range want {
-		known := false
-		for _, f := range m.enc.features() {
-			known = known || f == name
-		}
-		if !known {
-			return nil, fmt.Errorf("encode: feature %q is unknown: there is %v", name, m.enc.features())
+		if _, err := m.Spec.Feature(name); err != nil {
+			return nil, fmt.Errorf("encode: %w", err)
 		}
 		wanted[name] = true
 	}
-	return m.enc.encode(s, x, wanted), nil
+	out := map[string]*tensor.Tensor{}
+	if wanted[Pixels] {
+		delete(wanted, Pixels)
+		out[Pixels] = x
+	}
+	if len(wanted) > 0 {
+		maps.Copy(out, m.enc.encode(s, x, wanted))
+	}
+	return out, nil
 }
 
 // EncodePrompts turns prompts of one form into what a decoder takes.

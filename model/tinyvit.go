@@ -8,13 +8,6 @@ import (
 	"samtune/internal/tensor"
 )
 
-// Features that an image encoder gives, by name.
-const (
-	Embedding = "embedding" // [B, dim, grid, grid], what SAM's decoder takes
-	Stage0    = "stage0"    // [B, 64, 256, 256] of LiteMedSAM: after the last block of layers.0
-	Stage1    = "stage1"    // [B, 128, 128, 128] of LiteMedSAM: after the last block of layers.1
-)
-
 // tinyViT is the frozen encoder, made ready for inference: batch norms are folded into the convolutions
 // before them, 1 x 1 convolutions are kept as matrices, attention biases are spread over the window.
 // Activations are [B, H, W, C], which linear layers and convolutions both take without copies.
@@ -94,9 +87,6 @@ func spreadBiases(s *tensor.Scope, biases *tensor.Tensor) *tensor.Tensor {
 func abs(n int) int { return max(n, -n) }
 
 func (v *tinyViT) drop() { v.w.Drop() }
-
-// features lists what encode can give.
-func (v *tinyViT) features() []string { return []string{Stage0, Stage1, Embedding} }
 
 // encode runs the encoder on x [B, 3, size, size] and returns the features that are wanted, each
 // [B, C, H, W]; it stops after the last of them.

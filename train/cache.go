@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,43 +29,81 @@ type View struct {
 // EmbeddingCache keeps the frozen encoder's features on disk, one file for each view and feature, under a
 // key of all that decides its content: the picture's pixels, the geometry, the weights, the element
 // type, and the versions of encoder and libtorch. A file is verified whenever it is read; one that is
-// damaged is computed again.
+// damaged is computed again. So is what the budget left no place for.
 type EmbeddingCache struct {
-	Dir   string
-	DType tensor.DType // Float16 or Float32
-	Batch int          // views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU
+	Dir    string
+	DType  tensor.DType // Float16 or Float32
+	Batch  int          // views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU
+	Budget int64        // bytes that Dir may hold; 0: no bound
 
-	Encoded int // views that went through the encoder
-	Found   int // views whose features were all on disk
-	Damaged int // files that did not verify and were computed again
-	images  map[string]bool
+	Encoded  int // views that went through the encoder
+	Found    int // views whose features were all on disk
+	Damaged  int // files that did not verify and were computed again
+	Homeless int // views that Fill left out because the budget had no place for them
+	images   map[string]bool
+	disk     *usage
 }
 
 // EncodedImages is how many different pictures went through the encoder.
 func (c *EmbeddingCache) EncodedImages() int { return len(c.images) }
 
-const cacheVersion = 1
+const cacheVersion = 2
 
-// path returns where a view's feature is kept.
-func (c *EmbeddingCache) path(m *model.Model, v View, feature string) string {
+// key names what decides the content of a file of the cache, for use in the keys of what is made from it.
+func (c *EmbeddingCache) key(m *model.Model, v View, feature string) string {
 	device := "cpu"
 	if m.Device().CUDA() {
 		device = "cuda"
 	}
-	key := strings.Join([]string{
+	return strings.Join([]string{
 		fmt.Sprintf("samtune features %d, encoder %d", cacheVersion, model.EncoderVersion),
 		"image " + v.Image, "normalise " + m.Spec.Normalise, "geometry " + v.Geometry.String(),
 		"model " + m.Spec.Name, "weights " + m.SHA256, "dtype " + c.DType.String(),
 		"libtorch " + tensor.Version(), "device " + device, "feature " + feature,
 	}, "\n")
+}
+
+// path returns where the content of a key is kept.
+func (c *EmbeddingCache) path(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	name := hex.EncodeToString(sum[:])
 	return filepath.Join(c.Dir, name[:2], name+".safetensors")
 }
 
-// Fill makes sure that the features of all views are on disk and calls done after each of them.
-// It stops between two passes through the encoder when ctx ends.
-func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, views []View, features []string, done func()) error {
+// Want is a view with the features that are wanted of it.
+type Want struct {
+	View
+	Features []string
+}
+
+// merge joins what is wanted of one and the same view, so that it goes through the encoder once.
+func merge(wants []Want) []Want {
+	type id struct{ image, geometry string }
+	at := map[id]int{}
+	var out []Want
+	for _, w := range wants {
+		k := id{w.Image, w.Geometry.String()}
+		i, ok := at[k]
+		if !ok {
+			i = len(out)
+			at[k] = i
+			out = append(out, Want{View: w.View})
+		}
+		for _, f := range w.Features {
+			if f != model.Pixels && !slices.Contains(out[i].Features, f) { // pixels are made faster than they are read
+				out[i].Features = append(out[i].Features, f)
+			}
+		}
+	}
+	return out
+}
+
+// Fill makes sure that the features that are wanted are on disk, as far as the budget goes, and calls begin
+// with the number of views and done after each of them. It stops between two passes through the
+// encoder when ctx ends.
+func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want, begin func(views int), done func()) error {
+	wants = merge(wants)
+	begin(len(wants))
 	batch := c.Batch
 	if batch == 0 {
 		batch = 1
@@ -71,7 +111,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, views []View,
 			batch = 8
 		}
 	}
-	var missing []View
+	var missing []Want
 	flush := func() error {
 		if len(missing) == 0 {
 			return nil
@@ -79,7 +119,20 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, views []View,
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := m.Device().Run(func(s *tensor.Scope) error { return c.encode(s, m, missing, features) })
+		err := m.Device().Run(func(s *tensor.Scope) error {
+			out, err := c.encode(s, m, missing)
+			if err != nil {
+				return err
+			}
+			for i, w := range missing {
+				for _, name := range w.Features {
+					if err := c.write(c.path(c.key(m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
@@ -89,30 +142,53 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, views []View,
 		missing = missing[:0]
 		return nil
 	}
-	for _, v := range views {
-		ok, err := c.has(m, v, features)
+	for _, w := range wants {
+		ok, err := c.has(m, w)
 		if err != nil {
 			return err
 		}
-		if ok {
-			c.Found++
-			done()
-			continue
-		}
-		missing = append(missing, v)
-		if len(missing) == batch {
-			if err := flush(); err != nil {
+		if !ok {
+			place, err := c.reserve(c.bytes(m, w.Features))
+			if err != nil {
 				return err
 			}
+			if place {
+				if len(missing) > 0 && !slices.Equal(missing[0].Features, w.Features) {
+					if err := flush(); err != nil {
+						return err
+					}
+				}
+				if missing = append(missing, w); len(missing) == batch {
+					if err := flush(); err != nil {
+						return err
+					}
+				}
+				continue
+			}
+			c.Homeless++
+		} else {
+			c.Found++
 		}
+		done()
 	}
 	return flush()
 }
 
-// has says whether all features of a view are on disk and undamaged.
-func (c *EmbeddingCache) has(m *model.Model, v View, features []string) (bool, error) {
+// bytes returns what features of one view take on disk, headers left out.
+func (c *EmbeddingCache) bytes(m *model.Model, features []string) int64 {
+	var n int64
 	for _, name := range features {
-		_, _, err := c.read(c.path(m, v, name), name)
+		if f, err := m.Spec.Feature(name); err == nil { // an unknown one is refused where it is encoded
+			n += int64(f.Channels) * int64(f.Side) * int64(f.Side) * c.DType.Size()
+		}
+	}
+	return n
+}
+
+// has says whether all features of a view are on disk and undamaged.
+func (c *EmbeddingCache) has(m *model.Model, w Want) (bool, error) {
+	for _, name := range w.Features {
+		err := c.read(c.path(c.key(m, w.View, name)), name, c.element(), func([]int64, []byte) error { return nil })
 		if c.lost(err) {
 			return false, nil
 		}
@@ -123,7 +199,7 @@ func (c *EmbeddingCache) has(m *model.Model, v View, features []string) (bool, e
 	return true, nil
 }
 
-// lost says whether an error of read means that the features have to be computed again.
+// lost says whether an error of read means that the content has to be computed again.
 func (c *EmbeddingCache) lost(err error) bool {
 	if errors.Is(err, checkpoints.ErrCorrupt) || errors.Is(err, checkpoints.ErrFormat) {
 		c.Damaged++
@@ -132,29 +208,30 @@ func (c *EmbeddingCache) lost(err error) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-func (c *EmbeddingCache) encode(s *tensor.Scope, m *model.Model, views []View, features []string) error {
-	inputs := make([]*tensor.Tensor, len(views))
-	for i, v := range views {
-		inputs[i] = m.Spec.Input(s, v.Sample.Image, v.Geometry)
+// encode sends views, all with the same features, through the encoder together and returns the features of
+// each in the cache's element type.
+func (c *EmbeddingCache) encode(s *tensor.Scope, m *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error) {
+	inputs := make([]*tensor.Tensor, len(wants))
+	for i, w := range wants {
+		inputs[i] = m.Spec.Input(s, w.Sample.Image, w.Geometry)
 	}
-	out, err := m.EncodeInput(s, s.Cat(0, inputs...), features)
+	features, err := m.EncodeInput(s, s.Cat(0, inputs...), wants[0].Features)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i, v := range views {
-		for _, name := range features {
-			one := s.ToDType(s.Narrow(out[name], 0, int64(i), 1), c.DType)
-			if err := c.write(c.path(m, v, name), name, one.Shape(), s.Bytes(one)); err != nil {
-				return err
-			}
+	out := make([]map[string]*tensor.Tensor, len(wants))
+	for i, w := range wants {
+		out[i] = map[string]*tensor.Tensor{}
+		for _, name := range w.Features {
+			out[i][name] = s.ToDType(s.Narrow(features[name], 0, int64(i), 1), c.DType)
 		}
 		if c.images == nil {
 			c.images = map[string]bool{}
 		}
-		c.images[v.Image] = true
+		c.images[w.Image] = true
 		c.Encoded++
 	}
-	return nil
+	return out, nil
 }
 
 func (c *EmbeddingCache) element() checkpoints.DType {
@@ -164,63 +241,117 @@ func (c *EmbeddingCache) element() checkpoints.DType {
 	return "F32"
 }
 
-func (c *EmbeddingCache) write(path, feature string, shape []int64, data []byte) error {
-	sum := sha256.Sum256(data)
-	meta := map[string]string{"sha256": hex.EncodeToString(sum[:])}
+// castagnoli is the polynomial that processors compute in hardware: verifying costs less than reading.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
+
+// write keeps one tensor.
+func (c *EmbeddingCache) write(path, name string, dtype checkpoints.DType, shape []int64, data []byte) error {
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
-		info := checkpoints.Info{Name: feature, DType: c.element(), Shape: shape}
-		err = checkpoints.WriteSafetensors(path, meta, []checkpoints.Tensor{{Info: info, Data: data}})
+		info := checkpoints.Info{Name: name, DType: dtype, Shape: shape}
+		err = checkpoints.CacheSafetensors(path, map[string]string{"crc32c": checksum(data)}, []checkpoints.Tensor{{Info: info, Data: data}})
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("cache features: %w: free some space there, or choose another folder with --cache: what is cached already is kept", err)
+		return fmt.Errorf("cache features: %w: free some space there, lower cache.budget_gb, or choose another folder with --cache: what is cached already is kept", err)
 	}
 	if err != nil {
 		return fmt.Errorf("cache features: %w", err)
 	}
+	c.touch(path)
 	return nil
 }
 
-func (c *EmbeddingCache) read(path, feature string) (shape []int64, data []byte, err error) {
+// keep writes what was made from features, where the budget has a place for it.
+func (c *EmbeddingCache) keep(path, name string, dtype checkpoints.DType, shape []int64, data []byte) error {
+	place, err := c.reserve(int64(len(data)))
+	if err != nil || !place {
+		return err
+	}
+	return c.write(path, name, dtype, shape, data)
+}
+
+// read verifies what write kept and gives use its shape and bytes, which are memory-mapped.
+func (c *EmbeddingCache) read(path, name string, dtype checkpoints.DType, use func(shape []int64, data []byte) error) error {
 	f, err := checkpoints.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	defer f.Close()
-	info, ok := f.Info(feature)
-	if !ok || info.DType != c.element() {
-		return nil, nil, fmt.Errorf("read %q: %w: it does not hold feature %s as %s", path, checkpoints.ErrCorrupt, feature, c.element())
+	info, ok := f.Info(name)
+	if !ok || info.DType != dtype {
+		return fmt.Errorf("read %q: %w: it does not hold %s as %s", path, checkpoints.ErrCorrupt, name, dtype)
 	}
-	data = make([]byte, tensor.Numel(info.Shape)*c.DType.Size())
-	if err := f.ReadInto(feature, data); err != nil {
-		return nil, nil, err
+	err = f.Mapped(name, func(data []byte) error {
+		if checksum(data) != f.Metadata()["crc32c"] {
+			return fmt.Errorf("read %q: %w: the content differs from its checksum", path, checkpoints.ErrCorrupt)
+		}
+		return use(info.Shape, data)
+	})
+	if err == nil {
+		c.touch(path)
 	}
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.Metadata()["sha256"] {
-		return nil, nil, fmt.Errorf("read %q: %w: the features differ from their hash", path, checkpoints.ErrCorrupt)
-	}
-	return info.Shape, data, nil
+	return err
 }
 
 // Load returns the features of a view as float32, each [1, C, H, W]. What is missing or damaged is computed
-// again.
+// again, and kept where the budget has a place for it.
 func (c *EmbeddingCache) Load(s *tensor.Scope, m *model.Model, v View, features []string) (map[string]*tensor.Tensor, error) {
 	out := make(map[string]*tensor.Tensor, len(features))
+	var missing []string
 	for _, name := range features {
-		path := c.path(m, v, name)
-		shape, data, err := c.read(path, name)
+		if name == model.Pixels {
+			out[name] = m.Spec.Input(s, v.Sample.Image, v.Geometry)
+			continue
+		}
+		t, err := c.loadOne(s, c.path(c.key(m, v, name)), name)
 		if c.lost(err) {
-			if err := c.encode(s, m, []View{v}, features); err != nil {
-				return nil, err
-			}
-			shape, data, err = c.read(path, name)
+			missing = append(missing, name)
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("load features of %s: %w", v.Sample.ID, err)
 		}
-		out[name] = s.Block(func(s *tensor.Scope) *tensor.Tensor {
+		out[name] = t
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	var err error
+	encoded := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+		var made []map[string]*tensor.Tensor
+		if made, err = c.encode(s, m, []Want{{v, missing}}); err != nil {
+			return nil
+		}
+		tensors := make([]*tensor.Tensor, len(missing))
+		for i, name := range missing {
+			half := made[0][name]
+			if err = c.keep(c.path(c.key(m, v, name)), name, c.element(), half.Shape(), s.Bytes(half)); err != nil {
+				return nil
+			}
+			tensors[i] = s.Contiguous(s.ToDType(half, tensor.Float32))
+		}
+		return tensors
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load features of %s: %w", v.Sample.ID, err)
+	}
+	for i, name := range missing {
+		out[name] = encoded[i]
+	}
+	return out, nil
+}
+
+// loadOne reads a tensor of the cache as float32.
+func (c *EmbeddingCache) loadOne(s *tensor.Scope, path, name string) (*tensor.Tensor, error) {
+	var out *tensor.Tensor
+	err := c.read(path, name, c.element(), func(shape []int64, data []byte) error {
+		out = s.Block(func(s *tensor.Scope) *tensor.Tensor {
 			t := s.Load(c.DType, shape, func(dst []byte) error { copy(dst, data); return nil })
 			return s.ToDType(t, tensor.Float32)
 		})
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }

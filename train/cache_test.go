@@ -18,7 +18,7 @@ func TestCacheKeyHoldsAllThatDecides(t *testing.T) {
 	tiling := Tiling{Grid: 2, Tile: 64}
 	views := tiling.Views(m, sample)
 	cache := &EmbeddingCache{Dir: "c", DType: tensor.Float16}
-	base := cache.path(m, views[0], model.Embedding)
+	base := cache.key(m, views[0], model.Embedding)
 	seen := map[string]string{base: "the view itself"}
 	differs := func(what, path string) {
 		if other, same := seen[path]; same {
@@ -28,20 +28,20 @@ func TestCacheKeyHoldsAllThatDecides(t *testing.T) {
 	}
 	changed := picture(1)
 	changed.Image.Pix[5]++
-	differs("a picture with one byte changed", cache.path(m, tiling.Views(m, changed)[0], model.Embedding))
-	differs("another tile", cache.path(m, views[1], model.Embedding))
-	differs("the whole picture", cache.path(m, Whole(m, sample), model.Embedding))
-	differs("another feature", cache.path(m, views[0], model.Stage0))
-	differs("float32", (&EmbeddingCache{Dir: "c", DType: tensor.Float32}).path(m, views[0], model.Embedding))
+	differs("a picture with one byte changed", cache.key(m, tiling.Views(m, changed)[0], model.Embedding))
+	differs("another tile", cache.key(m, views[1], model.Embedding))
+	differs("the whole picture", cache.key(m, Whole(m, sample), model.Embedding))
+	differs("another feature", cache.key(m, views[0], model.Stage0))
+	differs("float32", (&EmbeddingCache{Dir: "c", DType: tensor.Float32}).key(m, views[0], model.Embedding))
 	other := *m
 	other.SHA256 = "0"
-	differs("other weights", cache.path(&other, views[0], model.Embedding))
+	differs("other weights", cache.key(&other, views[0], model.Embedding))
 	spec := *m.Spec
 	spec.Normalise = "minmax"
 	other = *m
 	other.Spec = &spec
-	differs("another normalisation", cache.path(&other, views[0], model.Embedding))
-	if again := cache.path(m, tiling.Views(m, picture(1))[0], model.Embedding); again != base {
+	differs("another normalisation", cache.key(&other, views[0], model.Embedding))
+	if again := cache.key(m, tiling.Views(m, picture(1))[0], model.Embedding); again != base {
 		t.Error("the same view has another key")
 	}
 }
@@ -51,13 +51,13 @@ func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
 	d := openDevice(t)
 	m := lite(t, d)
 	dir := t.TempDir()
-	views := []View{Whole(m, picture(1)), Whole(m, picture(2))}
 	features := []string{model.Embedding}
+	views := []Want{{Whole(m, picture(1)), features}, {Whole(m, picture(2)), features}}
 	fill := func() *EmbeddingCache {
 		t.Helper()
 		c := &EmbeddingCache{Dir: dir, DType: tensor.Float16}
 		n := 0
-		if err := c.Fill(context.Background(), m, views, features, func() { n++ }); err != nil {
+		if err := c.Fill(context.Background(), m, views, func(int) {}, func() { n++ }); err != nil {
 			t.Fatal(err)
 		}
 		if n != len(views) {
@@ -72,7 +72,8 @@ func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
 	if c := fill(); c.Encoded != 0 || c.Found != 2 {
 		t.Errorf("second: %d encoded, %d found", c.Encoded, c.Found)
 	}
-	path := (&EmbeddingCache{Dir: dir, DType: tensor.Float16}).path(m, views[0], model.Embedding)
+	plain := &EmbeddingCache{Dir: dir, DType: tensor.Float16}
+	path := plain.path(plain.key(m, views[0].View, model.Embedding))
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +97,7 @@ func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := d.Run(func(s *tensor.Scope) error {
-				_, err := c.Load(s, m, views[0], features)
+				_, err := c.Load(s, m, views[0].View, features)
 				return err
 			})
 			if err != nil {
@@ -114,7 +115,7 @@ func TestCacheThatCantBeWrittenSaysWhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &EmbeddingCache{Dir: file, DType: tensor.Float16}
-	err := c.Fill(context.Background(), m, []View{Whole(m, picture(1))}, []string{model.Embedding}, func() {})
+	err := c.Fill(context.Background(), m, []Want{{Whole(m, picture(1)), []string{model.Embedding}}}, func(int) {}, func() {})
 	if err == nil || !bytes.Contains([]byte(err.Error()), []byte(file)) {
 		t.Errorf("error %v, want one that names %s", err, file)
 	}
@@ -126,7 +127,23 @@ func TestFillStopsWhenAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
-	if err := c.Fill(ctx, m, []View{Whole(m, picture(1))}, []string{model.Embedding}, func() {}); err != context.Canceled || c.Encoded != 0 {
+	if err := c.Fill(ctx, m, []Want{{Whole(m, picture(1)), []string{model.Embedding}}}, func(int) {}, func() {}); err != context.Canceled || c.Encoded != 0 {
 		t.Errorf("error %v after %d views, want that of the context after none", err, c.Encoded)
+	}
+}
+
+func TestAViewIsEncodedOnce(t *testing.T) {
+	want := func(image string, x int, features ...string) Want {
+		g := model.NewGeometry(model.Rect{X: x, Width: 8, Height: 8}, 8)
+		return Want{View{Image: image, Geometry: g}, features}
+	}
+	mirrored := want("a", 0, "late")
+	mirrored.Geometry.Mirror.X = true
+	got := merge([]Want{want("a", 0, "early"), want("a", 1, "early"), want("a", 0, "late", "early", model.Pixels), want("b", 0, "early"), mirrored})
+	if len(got) != 4 {
+		t.Fatalf("%d views, want 4", len(got))
+	}
+	if f := got[0].Features; len(f) != 2 || f[0] != "early" || f[1] != "late" {
+		t.Errorf("features %q, want early and late: pixels are not cached", f)
 	}
 }

@@ -78,16 +78,30 @@ func newBlend(width, height, feather int) *blend {
 	return &blend{width: width, height: height, feather: max(1, feather), sum: make([]float32, n), weight: make([]float32, n)}
 }
 
-// add lays probabilities of a region over the map. A pixel's weight is its distance to the region's
-// nearest edge, at most feather, so that a tile's rim counts little where another tile sees further.
+// edge is a pixel's weight in a region: its distance to the region's nearest edge, at most feather, so that a
+// tile's rim counts little where another tile sees further.
+func (b *blend) edge(r model.Rect, x, y int) float32 {
+	return float32(min(y+1, r.Height-y, x+1, r.Width-x, b.feather))
+}
+
+// add lays values of a region over the map.
 func (b *blend) add(r model.Rect, p []float32) {
 	for y := range r.Height {
 		row := (r.Y+y)*b.width + r.X
-		dy := min(y+1, r.Height-y)
 		for x := range r.Width {
-			w := float32(min(dy, min(x+1, r.Width-x), b.feather))
+			w := b.edge(r, x, y)
 			b.sum[row+x] += w * p[y*r.Width+x]
 			b.weight[row+x] += w
+		}
+	}
+}
+
+// cover adds a region's weights without values.
+func (b *blend) cover(r model.Rect) {
+	for y := range r.Height {
+		row := (r.Y+y)*b.width + r.X
+		for x := range r.Width {
+			b.weight[row+x] += b.edge(r, x, y)
 		}
 	}
 }

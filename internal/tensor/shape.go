@@ -34,6 +34,16 @@ func (s *Scope) Narrow(a *Tensor, dim, start, length int64) *Tensor {
 	return s.made("narrow", func(o *lib.Ctensor) { lib.AtgNarrow(o, a.c, dim, start, length) })
 }
 
+// Diagonal returns the diagonal of a matrix as a view.
+func (s *Scope) Diagonal(a *Tensor) *Tensor {
+	return s.made("diagonal", func(o *lib.Ctensor) { lib.AtgDiagonal(o, a.c, 0, 0, 1) })
+}
+
+// Stride returns every step-th slice of a along dim from start on, as a view.
+func (s *Scope) Stride(a *Tensor, dim, start, step int64) *Tensor {
+	return s.made("slice", func(o *lib.Ctensor) { lib.AtgSlice(o, a.c, dim, start, 0, 0, 1, step) })
+}
+
 // Expand repeats dimensions of size 1 without copying; -1 keeps a dimension.
 func (s *Scope) Expand(a *Tensor, shape ...int64) *Tensor {
 	s.dims("expand", shape)

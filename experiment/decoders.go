@@ -1,0 +1,310 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"samtune/checkpoints"
+	"samtune/data"
+	"samtune/eval"
+	"samtune/internal/tensor"
+	"samtune/model"
+	"samtune/train"
+)
+
+// Decoders that a run can fit.
+const (
+	decoderPlain  = "plain"
+	decoderLinear = "linear"
+	decoderFine   = "fine"
+)
+
+// decoderNames lists them.
+func decoderNames() []string { return []string{decoderPlain, decoderLinear, decoderFine} }
+
+// decoders lists the run's decoders: those that are only compared with first, its own last.
+func (r *Run) decoders() []string {
+	return append(append([]string(nil), r.cfg.Compare...), r.cfg.Decoder)
+}
+
+// fitted is a decoder after it was fitted on the shots.
+type fitted struct {
+	name     string
+	prompt   string // what it is prompted with, in words
+	training eval.Training
+	segment  func(s *tensor.Scope, sample *data.Sample) (*train.Segmentation, error)
+	drop     func()
+}
+
+// shots are the pictures that a fit without validation may use.
+func (r *Run) shots() []*data.Sample {
+	return append(r.list(r.split.Train), r.list(r.split.Validation)...)
+}
+
+// wants lists the views that a decoder looks at, with the features that it wants of them.
+func (r *Run) wants(name string) ([]train.Want, error) {
+	var out []train.Want
+	for _, s := range append(r.shots(), r.list(r.split.Test)...) {
+		more, err := r.views(name, s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, more...)
+	}
+	return out, nil
+}
+
+// views lists the views of a picture that a decoder looks at.
+func (r *Run) views(name string, sample *data.Sample) ([]train.Want, error) {
+	var out []train.Want
+	if name != decoderPlain {
+		out = r.headFeatures().Pyramid.Wants(r.model, sample)
+	}
+	if name == decoderLinear {
+		return out, nil
+	}
+	p, err := r.predictor(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range p.Tiling.Views(r.model, sample) {
+		out = append(out, train.Want{View: v, Features: p.Decoder.Features()})
+	}
+	return out, nil
+}
+
+// store opens the folder of a decoder's checkpoints.
+func (r *Run) store(name string) (*checkpoints.Store, error) {
+	return checkpoints.OpenStore(filepath.Join(r.Dir, CheckpointsDir, name),
+		checkpoints.StoreOptions{Identity: r.hash, Keep: r.cfg.Train.Keep, Versions: r.results.Versions})
+}
+
+// trainLog is where a decoder's training is logged.
+func (r *Run) trainLog(name string) string {
+	if name == r.cfg.Decoder {
+		return filepath.Join(r.Dir, TrainLogFile)
+	}
+	return filepath.Join(r.Dir, "train."+name+".jsonl")
+}
+
+// fineTune fits every decoder of the run on the shots and segments the test cases with each.
+func (r *Run) fineTune(ctx context.Context) error {
+	for _, name := range r.decoders() {
+		began := time.Now()
+		f, err := r.fit(ctx, name)
+		if err != nil {
+			return err
+		}
+		f.training.Seconds = time.Since(began).Seconds()
+		r.results.Seconds.Train += f.training.Seconds
+		err = r.test(ctx, f)
+		f.drop()
+		if err != nil {
+			return err
+		}
+	}
+	return r.against()
+}
+
+func (r *Run) fit(ctx context.Context, name string) (*fitted, error) {
+	store, err := r.store(name)
+	if err != nil {
+		return nil, err
+	}
+	if name == decoderLinear {
+		return r.fitLinear(ctx, store)
+	}
+	return r.fitTrained(ctx, name, store)
+}
+
+// headFeatures gives the features of the run's convex head.
+func (r *Run) headFeatures() *train.HeadFeatures {
+	h := r.cfg.Head
+	return &train.HeadFeatures{Model: r.model, Cache: r.cache, Pyramid: train.Pyramid{
+		Scales: h.Scales, Mirrors: h.Mirrors, Features: h.Features, Whole: h.Whole,
+	}}
+}
+
+// fitHead fits the convex head on the shots.
+func (r *Run) fitHead(ctx context.Context) (*train.HeadFeatures, *train.Head, error) {
+	c := r.cfg.Head
+	h := r.headFeatures()
+	stage := r.opt.Progress.Begin("fit", 0)
+	began := time.Now()
+	heads, err := train.FitHeads(ctx, h, train.HeadConfig{
+		Pixels: c.Pixels, Ridges: c.Ridges, Threshold: c.Threshold, Dice: c.Dice, Positive: c.Positive,
+	}, []train.HeadTask{{Target: r.target, Train: r.shots()}}, func() { stage.Add(1, "") })
+	if err != nil {
+		stage.End("")
+		return nil, nil, err
+	}
+	head := heads[0]
+	stage.End(fmt.Sprintf("convex head over %d features in %.1f s: left out of the fit Dice %s at ridge %g, threshold %.2f",
+		len(head.Weight), time.Since(began).Seconds(), three(head.LeftOut), head.Ridge, head.Threshold))
+	return h, head, nil
+}
+
+// fitLinear fits the convex head alone.
+func (r *Run) fitLinear(ctx context.Context, store *checkpoints.Store) (*fitted, error) {
+	h, head, err := r.fitHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := train.SaveHead(store, h, head); err != nil {
+		return nil, err
+	}
+	return r.linear(h, head), nil
+}
+
+func (r *Run) linear(h *train.HeadFeatures, head *train.Head) *fitted {
+	return &fitted{
+		name: decoderLinear, prompt: "no prompt",
+		training: eval.Training{
+			Decoder: decoderLinear, TrainCases: append(ids(r.split.Train), ids(r.split.Validation)...), Parameters: len(head.Weight) + 1,
+			BestDice: eval.Undefined, LeftOutDice: head.LeftOut, Ridge: head.Ridge, Threshold: head.Threshold,
+		},
+		segment: func(s *tensor.Scope, sample *data.Sample) (*train.Segmentation, error) {
+			return h.Segment(s, sample, head)
+		},
+		drop: func() {},
+	}
+}
+
+// fitTrained trains a decoder by gradient descent.
+func (r *Run) fitTrained(ctx context.Context, name string, store *checkpoints.Store) (*fitted, error) {
+	p, err := r.predictor(name)
+	if err != nil {
+		return nil, err
+	}
+	c := r.cfg.Train
+	stage := r.opt.Progress.Begin("train", c.Steps)
+	result, err := train.Fit(ctx, &train.Job{
+		Predictor: p, Target: r.target, Train: r.list(r.split.Train), Validation: r.list(r.split.Validation), Store: store,
+		LogPath: r.trainLog(name),
+		Config: train.Config{
+			Steps: c.Steps, Batch: c.Batch, LR: c.LR, WeightDecay: c.WeightDecay, Warmup: c.Warmup, Clip: c.Clip, Flips: c.Flips,
+			ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery, Seed: r.cfg.Seed,
+		},
+		Resumed: func(step int) {
+			stage.Add(step, "")
+			r.opt.Progress.Note("train", fmt.Sprintf("resumed at step %d", step))
+		},
+		Warn: func(message string) { r.opt.Progress.Note("warning", message) },
+		Step: func(p train.Point, steps int) {
+			remark := fmt.Sprintf("loss %.3f", p.Loss)
+			if p.ValDice != nil {
+				remark += fmt.Sprintf(", validation Dice %.3f", *p.ValDice)
+			}
+			stage.Add(1, remark)
+		},
+	})
+	if err != nil {
+		stage.End("")
+		return nil, err
+	}
+	stage.End(fmt.Sprintf("%s decoder, %s", name, bestRemark(result)))
+	f := r.trained(p, result.Weights)
+	f.training = eval.Training{
+		Decoder: name, Steps: result.Steps, BestStep: result.BestStep, BestDice: result.BestDice, ResumedAt: result.ResumedAt,
+		Parameters: result.Parameters, TrainCases: ids(r.split.Train), Validation: ids(r.split.Validation),
+		LeftOutDice: eval.Undefined, Threshold: p.Threshold,
+	}
+	return f, nil
+}
+
+func (r *Run) trained(p *train.Predictor, weights model.Weights) *fitted {
+	return &fitted{
+		name: p.Decoder.Name(), prompt: "box around each view",
+		segment: func(s *tensor.Scope, sample *data.Sample) (*train.Segmentation, error) {
+			return p.Predict(s, weights, sample)
+		},
+		drop: func() { weights.DropOn(r.dev) },
+	}
+}
+
+func bestRemark(f *train.Result) string {
+	if !f.BestDice.Defined() {
+		return fmt.Sprintf("%d steps; no validation images, so the last step is taken", f.Steps)
+	}
+	return fmt.Sprintf("%d steps, best at %d: validation Dice %s", f.Steps, f.BestStep, three(f.BestDice))
+}
+
+func ids(entries []data.Entry) []string {
+	out := make([]string, len(entries))
+	for i, e := range entries {
+		out[i] = e.ID
+	}
+	return out
+}
+
+// test segments the test cases with a fitted decoder and compares with zero-shot.
+func (r *Run) test(ctx context.Context, f *fitted) error {
+	began := time.Now()
+	defer func() { r.results.Seconds.Evaluate += time.Since(began).Seconds() }()
+	method := eval.MethodAfter
+	if f.name != r.cfg.Decoder {
+		method = f.name
+	}
+	tests := r.list(r.split.Test)
+	stage := r.opt.Progress.Begin("test", len(tests))
+	var rows []eval.CaseResult
+	for _, sample := range tests {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var seg *train.Segmentation
+		err := r.dev.Run(func(s *tensor.Scope) (err error) {
+			seg, err = f.segment(s, sample)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		row, err := r.score(method, sample, seg)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+		stage.Add(1, fmt.Sprintf("%s Dice %s", sample.ID, three(row.Dice)))
+	}
+	summary := eval.MethodOf("fine-tuned "+f.name+" decoder", false, rows, r.cfg.Seed)
+	if f.name == decoderLinear {
+		summary.Label = "convex head"
+	}
+	stage.End(fmt.Sprintf("%s decoder: mean Dice %s", f.name, three(summary.Dice.Mean)))
+	paired, err := eval.Compare(r.cfg.Eval.Before, r.rowsOf(r.cfg.Eval.Before), rows, r.cfg.Seed)
+	if err != nil {
+		return err
+	}
+	r.rows = append(r.rows, rows...)
+	if method == eval.MethodAfter {
+		r.results.After, r.results.AfterPrompt, r.results.Paired, r.results.Training = summary, f.prompt, paired, f.training
+		return nil
+	}
+	r.results.Others = append(r.results.Others, eval.Other{Key: method, Method: *summary, Prompt: f.prompt, Training: f.training, Paired: paired})
+	return nil
+}
+
+func (r *Run) rowsOf(method string) []eval.CaseResult {
+	var out []eval.CaseResult
+	for _, row := range r.rows {
+		if row.Method == method {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// against compares the run's own decoder with each of the others, case by case.
+func (r *Run) against() error {
+	for i := range r.results.Others {
+		o := &r.results.Others[i]
+		var err error
+		if o.Against, err = eval.Compare(o.Key, r.rowsOf(o.Key), r.rowsOf(eval.MethodAfter), r.cfg.Seed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
