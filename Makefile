@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
-FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(SEED),--seed '$(SEED)') $(if $(MODEL),--model '$(MODEL)') \
+FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(TARGET),--target '$(TARGET)') $(if $(SEED),--seed '$(SEED)') $(if $(MODEL),--model '$(MODEL)') \
 	$(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(DEVICE),--device '$(DEVICE)') \
 	$(if $(CONFIG),--config '$(CONFIG)') $(if $(AGAIN),--again) $(foreach s,$(SET),--set '$(s)')
 
@@ -15,7 +15,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST)
 	@echo
 	@echo 'variables of finetune and zeroshot, all optional:'
-	@echo '  DATASET=drive SHOTS=5 SEED=1 MODEL=lite_medsam OUT=dir DATA=dir CACHE=dir DEVICE=cuda CONFIG=my.toml AGAIN=1'
+	@echo '  DATASET=drive TARGET=vessels SHOTS=5 SEED=1 DECODER=linear COMPARE=plain MODEL=lite_medsam OUT=dir DATA=dir CACHE=dir DEVICE=cuda CONFIG=my.toml AGAIN=1'
 	@echo '  SET="train.steps=100 train.lr=1e-4"   any other setting'
 	@echo '  LIBTORCH=/path                        a libtorch that is already there'
 
@@ -27,7 +27,7 @@ build: setup ## build bin/samtune
 	@$(GO_ENV) && go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
 
 finetune: build ## the main job: fine-tune on a few images and compare with zero-shot
-	@bin/samtune finetune $(FLAGS) $(if $(SHOTS),--shots '$(SHOTS)')
+	@bin/samtune finetune $(FLAGS) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(DECODER),--decoder '$(DECODER)') $(if $(COMPARE),--compare '$(COMPARE)')
 
 zeroshot: build ## the comparison without training
 	@bin/samtune zeroshot $(FLAGS)

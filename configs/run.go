@@ -39,7 +39,7 @@ type Train struct {
 // Views say which regions of a picture the network looks at.
 type Views struct {
 	Grid     int     `toml:"grid" doc:"1: the whole picture; n: n x n overlapping tiles"`
-	Tile     int     `toml:"tile" doc:"side of a tile in the picture's pixels"`
+	Tile     int     `toml:"tile" doc:"side of a tile in the picture's pixels; 0: so that the tiles of a grid overlap by a tenth to a fifth"`
 	Feather  int     `toml:"feather" doc:"pixels from a tile's edge over which its weight rises where tiles overlap"`
 	MinValid float64 `toml:"min_valid" doc:"tiles with a smaller share of valid pixels are not trained on"`
 }
@@ -83,10 +83,10 @@ func Default() *Run {
 			Device: "auto", Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
 			ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
 		},
-		Views: Views{Grid: 1, Tile: 216, Feather: 24, MinValid: 0.15},
+		Views: Views{Grid: 1, Feather: 24, MinValid: 0.15},
 		Head: Head{
 			Scales: []int{1}, Mirrors: "x", Features: []string{"pixels", "stage0", "stage1"}, Whole: []string{"embedding"},
-			Pixels: 30000, Ridges: []float64{1e-4, 1e-3, 1e-2, 1e-1}, Positive: 1,
+			Pixels: 30000, Ridges: []float64{3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}, Positive: 1,
 		},
 		Eval: Eval{
 			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, Threshold: 0.5,

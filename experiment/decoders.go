@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"samtune/checkpoints"
@@ -24,9 +25,18 @@ const (
 // decoderNames lists them.
 func decoderNames() []string { return []string{decoderPlain, decoderLinear, decoderFine} }
 
-// decoders lists the run's decoders: those that are only compared with first, its own last.
+// decoders lists the run's decoders: those that are only compared with first, its own last. The fine one
+// corrects the linear one, which is therefore always fitted and shown with it.
 func (r *Run) decoders() []string {
-	return append(append([]string(nil), r.cfg.Compare...), r.cfg.Decoder)
+	all := append(append([]string(nil), r.cfg.Compare...), r.cfg.Decoder)
+	if slices.Contains(all, decoderFine) {
+		all = slices.DeleteFunc(all, func(name string) bool { return name == decoderLinear && name != r.cfg.Decoder })
+		if r.cfg.Decoder != decoderLinear {
+			return append([]string{decoderLinear}, all...)
+		}
+		return append([]string{decoderLinear}, slices.DeleteFunc(all, func(name string) bool { return name == decoderLinear })...)
+	}
+	return all
 }
 
 // fitted is a decoder after it was fitted on the shots.
@@ -155,6 +165,7 @@ func (r *Run) fitLinear(ctx context.Context, store *checkpoints.Store) (*fitted,
 	if err := train.SaveHead(store, h, head); err != nil {
 		return nil, err
 	}
+	r.prior = &train.Prior{Features: h, Head: head}
 	return r.linear(h, head), nil
 }
 
@@ -178,6 +189,7 @@ func (r *Run) fitTrained(ctx context.Context, name string, store *checkpoints.St
 	if err != nil {
 		return nil, err
 	}
+	p.Prior = r.prior
 	c := r.cfg.Train
 	stage := r.opt.Progress.Begin("train", c.Steps)
 	result, err := train.Fit(ctx, &train.Job{

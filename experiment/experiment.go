@@ -69,6 +69,7 @@ type Run struct {
 	hash    string // of all that decides the result
 	config  string // hash of the settings alone
 	cache   *train.EmbeddingCache
+	prior   *train.Prior // the convex head of this run, for the decoder that corrects it
 	results *eval.Results
 	rows    []eval.CaseResult
 	masks   map[string]map[string]*data.Mask // predictions by method and case, for the overlays
@@ -208,8 +209,8 @@ func (r *Run) check() error {
 	switch {
 	case c.Shots < 1:
 		return bad("shots is %d, want 1 or more", c.Shots)
-	case c.Views.Grid < 1 || (c.Views.Grid > 1 && c.Views.Tile < 16) || c.Views.Feather < 0 || c.Views.MinValid < 0 || c.Views.MinValid > 1:
-		return bad("views: grid %d, tile %d, feather %d, min_valid %g: want grid from 1, tiles from 16 pixels, feather from 0, min_valid from 0 to 1",
+	case c.Views.Grid < 1 || (c.Views.Grid > 1 && c.Views.Tile != 0 && c.Views.Tile < 16) || c.Views.Feather < 0 || c.Views.MinValid < 0 || c.Views.MinValid > 1:
+		return bad("views: grid %d, tile %d, feather %d, min_valid %g: want grid from 1, tiles from 16 pixels or 0, feather from 0, min_valid from 0 to 1",
 			c.Views.Grid, c.Views.Tile, c.Views.Feather, c.Views.MinValid)
 	case !(c.Eval.Threshold > 0 && c.Eval.Threshold < 1):
 		return bad("eval.threshold is %g, want a probability between 0 and 1", c.Eval.Threshold)

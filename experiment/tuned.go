@@ -20,6 +20,8 @@ type Tuned struct {
 	Split  *data.Split  // of the run
 	Path   string       // the best step's weights
 	SHA256 string       // of that file
+
+	HeadPath string // the convex head that they correct; empty where they correct none
 }
 
 // OpenTuned opens the best checkpoint of a run's folder, after it has verified it.
@@ -38,15 +40,14 @@ func OpenTuned(dir string) (*Tuned, error) {
 	if t.Split, err = data.ReadSplit(filepath.Join(dir, SplitFile)); err != nil {
 		return nil, err
 	}
-	store, err := checkpoints.OpenStore(filepath.Join(dir, CheckpointsDir, t.Config.Decoder), checkpoints.StoreOptions{})
-	if err != nil {
+	if t.Path, err = bestOf(dir, t.Config.Decoder); err != nil {
 		return nil, err
 	}
-	best, err := store.Best()
-	if err != nil {
-		return nil, err
+	if t.Config.Decoder == decoderFine {
+		if t.HeadPath, err = bestOf(dir, decoderLinear); err != nil {
+			return nil, err
+		}
 	}
-	t.Path = best.Path(train.WeightsFile)
 	file, err := checkpoints.Open(t.Path)
 	if err != nil {
 		return nil, err
@@ -54,6 +55,19 @@ func OpenTuned(dir string) (*Tuned, error) {
 	defer file.Close()
 	t.SHA256, err = file.SHA256()
 	return t, err
+}
+
+// bestOf returns the best weights of a run's decoder.
+func bestOf(dir, decoder string) (string, error) {
+	store, err := checkpoints.OpenStore(filepath.Join(dir, CheckpointsDir, decoder), checkpoints.StoreOptions{})
+	if err != nil {
+		return "", err
+	}
+	best, err := store.Best()
+	if err != nil {
+		return "", err
+	}
+	return best.Path(train.WeightsFile), nil
 }
 
 // checkLeaks refuses a test image that the weights were trained on, told by its pixels.
@@ -102,6 +116,14 @@ func (r *Run) openFitted(t *Tuned) (*fitted, error) {
 	p, err := r.predictor(r.cfg.Decoder)
 	if err != nil {
 		return nil, err
+	}
+	if p.Decoder.Corrects() {
+		h := r.headFeatures()
+		head, err := train.LoadHead(h, t.HeadPath)
+		if err != nil {
+			return nil, err
+		}
+		p.Prior = &train.Prior{Features: h, Head: head}
 	}
 	weights, err := train.LoadWeights(r.dev, p.Decoder, t.Path)
 	if err != nil {

@@ -19,19 +19,37 @@ type Decoder interface {
 	// Trainable lists the parameters that fine-tuning changes, ordered by name. Those that the loss does
 	// not reach are not among them, so that weight decay leaves them as they are.
 	Trainable() []checkpoints.Info
+	// Initial returns the first values of those parameters that the released weights don't hold.
+	Initial(s *tensor.Scope) Weights
+	// Corrects says whether the logits are to be added to those of a convex head, which are then an input.
+	Corrects() bool
 	// Logits returns [B, 1, 4*grid, 4*grid] for features of one image or of B.
-	Logits(s *tensor.Scope, w Weights, features map[string]*tensor.Tensor, prompt EncodedPrompts) *tensor.Tensor
+	Logits(s *tensor.Scope, w Weights, in Inputs) *tensor.Tensor
 }
 
-// DecoderNames lists the decoders that NewDecoder knows.
-func DecoderNames() []string { return []string{"plain"} }
+// Inputs are what a decoder sees of a view.
+type Inputs struct {
+	Features map[string]*tensor.Tensor // by name, each [B, C, side, side]
+	Prompt   EncodedPrompts
+	Prior    *tensor.Tensor // logits of a convex head on the network's input, [B, 1, side, side]; of a decoder that corrects them
+}
 
-// NewDecoder returns a model's decoder by name.
+// NewDecoder returns a model's decoder by name: "plain" is SAM's own mask decoder, "fine" corrects a convex
+// head with it.
 func (m *Model) NewDecoder(name string) (Decoder, error) {
-	if name != "plain" {
-		return nil, fmt.Errorf("decoder %q: %w: there is %s", name, ErrUnknown, strings.Join(DecoderNames(), ", "))
+	switch name {
+	case "plain":
+		return &plain{m}, nil
+	case "fine":
+		f := &fine{plain: plain{m}}
+		for _, e := range m.Spec.Features() {
+			if e.Name != Embedding {
+				f.early = append(f.early, e)
+			}
+		}
+		return f, nil
 	}
-	return &plain{m}, nil
+	return nil, fmt.Errorf("decoder %q: %w: there is plain, fine", name, ErrUnknown)
 }
 
 // plain is SAM's own mask decoder with its single-mask output.
@@ -53,9 +71,12 @@ func (p *plain) Trainable() []checkpoints.Info {
 	return kept
 }
 
-func (p *plain) Logits(s *tensor.Scope, w Weights, features map[string]*tensor.Tensor, prompt EncodedPrompts) *tensor.Tensor {
+func (p *plain) Initial(*tensor.Scope) Weights { return nil }
+func (p *plain) Corrects() bool                { return false }
+
+func (p *plain) Logits(s *tensor.Scope, w Weights, in Inputs) *tensor.Tensor {
 	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		in := decoderInput{pe: p.m.gridPE, prompt: prompt}
-		return p.m.Spec.decodeMasks(s, w, features[Embedding], in, 0, 0, false).logits
+		fixed := decoderInput{pe: p.m.gridPE, prompt: in.Prompt}
+		return p.m.Spec.decodeMasks(s, w, in.Features[Embedding], fixed, 0, 0, false).logits
 	})
 }

@@ -71,7 +71,7 @@ func loadModel(dev *tensor.Device, spec *Spec, path string, encoder func(*tensor
 		if err != nil {
 			return err
 		}
-		m.w = decoder.with(prompt)
+		m.w = decoder.With(prompt)
 		m.gridPE = s.Keep(s.Block(func(s *tensor.Scope) *tensor.Tensor { return spec.gridPositions(s, m.w) }))
 		return nil
 	})

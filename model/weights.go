@@ -43,8 +43,8 @@ func (w Weights) DropOn(dev *tensor.Device) {
 	_ = dev.Run(func(*tensor.Scope) error { w.Drop(); return nil })
 }
 
-// with returns the parameters of w with those of other in their place where both have one.
-func (w Weights) with(other Weights) Weights {
+// With returns the parameters of w with those of other in their place where both have one.
+func (w Weights) With(other Weights) Weights {
 	out := make(Weights, len(w)+len(other))
 	for n, t := range w {
 		out[n] = t

@@ -127,7 +127,7 @@ func (c Config) check() error {
 func (f *fit) start() error {
 	p := f.job.Predictor
 	err := f.dev.Run(func(s *tensor.Scope) (err error) {
-		f.opt, err = NewAdamW(s, p.Decoder.Trainable(), p.Model.Weights())
+		f.opt, err = NewAdamW(s, p.Decoder.Trainable(), p.Model.Weights().With(p.Decoder.Initial(s)))
 		return err
 	})
 	if err != nil {
@@ -203,35 +203,40 @@ func (f *fit) gradient(s *tensor.Scope, i int) (loss float64, grad *tensor.Tenso
 	c, p := f.job.Config, f.job.Predictor
 	v := f.views[pick(c.Seed, len(f.views), i)]
 	grad = s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		features, failed := p.Cache.Load(s, p.Model, v, p.Decoder.Features())
-		if failed != nil {
-			err = failed
+		in := model.Inputs{}
+		if in.Features, err = p.Cache.Load(s, p.Model, v, p.Decoder.Features()); err != nil {
 			return nil
 		}
-		prompt, failed := f.prompt(s, v.Geometry)
-		if failed != nil {
-			err = failed
+		if in.Prompt, err = f.prompt(s, v.Geometry); err != nil {
+			return nil
+		}
+		var prior *tensor.Tensor
+		if prior, in.Prior, err = p.prior(s, v); err != nil {
 			return nil
 		}
 		r := v.Geometry.Region
 		shape := []int64{1, 1, int64(r.Height), int64(r.Width)}
 		target := s.ToDType(s.FromUint8(region(v.Sample.Masks[f.job.Target], r), shape...), tensor.Float32)
 		valid := s.ToDType(s.FromUint8(region(v.Sample.Valid, r), shape...), tensor.Float32)
-		var axes []int64
 		if c.Flips && v.Geometry.Width == v.Geometry.Side && v.Geometry.Height == v.Geometry.Side {
-			axes = flipAxes(c.Seed, i)
-		}
-		if len(axes) > 0 {
-			for name, t := range features {
-				features[name] = s.Flip(t, axes...)
+			if axes := flipAxes(c.Seed, i); len(axes) > 0 {
+				for name, t := range in.Features {
+					in.Features[name] = s.Flip(t, axes...)
+				}
+				target, valid = s.Flip(target, axes...), s.Flip(valid, axes...)
+				if prior != nil {
+					prior, in.Prior = s.Flip(prior, axes...), s.Flip(in.Prior, axes...)
+				}
 			}
-			target, valid = s.Flip(target, axes...), s.Flip(valid, axes...)
 		}
 		var g *tensor.Tensor
 		s.Grad(true, func() {
 			leaf := f.opt.Leaf(s)
-			logits := p.Decoder.Logits(s, f.opt.Views(s, leaf), features, prompt)
-			l := Loss(s, v.Geometry.Restore(s, logits), target, valid)
+			logits := v.Geometry.Restore(s, p.Decoder.Logits(s, f.opt.Views(s, leaf), in))
+			if prior != nil {
+				logits = s.Add(logits, prior)
+			}
+			l := Loss(s, logits, target, valid)
 			g = s.Backward(l, leaf)
 			loss = s.Item(l)
 		})

@@ -35,6 +35,7 @@ type Head struct {
 	LeftOut   eval.Float // mean Dice of the pictures (one shot: of its quarters together) when left out of the fit
 	Mean      []float32  // of the features over the training pictures, before they are standardised
 	Deviation []float32
+	Without   map[*data.Sample]*Head // by training picture, the head that was fitted without it; empty for one picture
 }
 
 // thresholds are what is tried as probability above which a pixel is inside, in hundredths.
@@ -212,7 +213,7 @@ func (f *headFit) pose() {
 				return p
 			}
 			tr := trial{task: k, ridge: ridge, full: add(-1)}
-			if len(units) > 1 && (len(f.cfg.Ridges) > 1 || f.cfg.Threshold == 0) {
+			if len(units) > 1 {
 				for i, u := range units {
 					tr.folds = append(tr.folds, fold{add(i), u})
 				}
@@ -236,11 +237,14 @@ func (f *headFit) choose() ([]*Head, error) {
 		if head != nil && !(float64(dice) > float64(head.LeftOut)+1e-4 || (math.Abs(float64(dice-head.LeftOut)) <= 1e-4 && t.ridge > head.Ridge)) {
 			continue
 		}
-		head = &Head{Ridge: t.ridge, Threshold: at, LeftOut: dice}
-		for _, w := range t.full.w {
-			head.Weight = append(head.Weight, float32(w))
+		head = &Head{Ridge: t.ridge, Threshold: at, LeftOut: dice, Without: map[*data.Sample]*Head{}}
+		head.set(t.full.w)
+		if shots := f.tasks[t.task].Train; len(t.folds) == len(shots) {
+			for k, sample := range shots {
+				head.Without[sample] = &Head{Ridge: t.ridge, Threshold: at}
+				head.Without[sample].set(t.folds[k].problem.w)
+			}
 		}
-		head.Bias, head.Weight = head.Weight[f.c.rows-1], head.Weight[:f.c.rows-1]
 		heads[t.task] = head
 	}
 	for k, t := range f.tasks {
@@ -249,6 +253,14 @@ func (f *headFit) choose() ([]*Head, error) {
 		}
 	}
 	return heads, nil
+}
+
+func (head *Head) set(w []float64) {
+	head.Weight = make([]float32, len(w)-1)
+	for i := range head.Weight {
+		head.Weight[i] = float32(w[i])
+	}
+	head.Bias = float32(w[len(w)-1])
 }
 
 // describe notes what the features were like on the training pictures.

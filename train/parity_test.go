@@ -85,7 +85,7 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 			var grad *tensor.Tensor
 			s.Grad(true, func() {
 				leaf := opt.Leaf(s)
-				logits := decoder.Logits(s, opt.Views(s, leaf), features, prompt)
+				logits := decoder.Logits(s, opt.Views(s, leaf), model.Inputs{Features: features, Prompt: prompt})
 				loss := Loss(s, logits, target, valid)
 				if diff := math.Abs(s.Item(loss) - float64(losses[step])); diff > 1e-5 {
 					t.Errorf("loss of step %d differs by %.3g", step, diff)
@@ -184,7 +184,7 @@ func TestLiteMedSAMGradients(t *testing.T) {
 				s.Grad(true, func() {
 					leaf := opt.Leaf(s)
 					features := map[string]*tensor.Tensor{model.Embedding: load(s, t, v, "embedding_f16")}
-					loss := Loss(s, decoder.Logits(s, opt.Views(s, leaf), features, encoded), target, valid)
+					loss := Loss(s, decoder.Logits(s, opt.Views(s, leaf), model.Inputs{Features: features, Prompt: encoded}), target, valid)
 					if diff := math.Abs(s.Item(loss) - float64(testkit.Values(t, v, kind+".f16.loss")[0])); diff > 1e-5 {
 						t.Errorf("loss differs by %.3g", diff)
 					}

@@ -33,32 +33,48 @@ type Predictor struct {
 	Cache     *EmbeddingCache
 	Tiling    Tiling
 	Threshold float64
+	Prior     *Prior // what a decoder that corrects a convex head corrects
 }
 
 // Predict segments a picture with the decoder's weights (nil: as released), each of the tiling's views
-// prompted with the box around it.
+// prompted with the box around it. Where views overlap their probabilities are blended, those of a
+// decoder that corrects as logits.
 func (p *Predictor) Predict(s *tensor.Scope, weights model.Weights, sample *data.Sample) (*Segmentation, error) {
 	views := p.Tiling.Views(p.Model, sample)
 	b := newBlend(sample.Image.Width, sample.Image.Height, p.Tiling.Feather)
 	for _, v := range views {
-		probability, err := p.view(s, weights, v, v.Geometry.FullBox())
+		logits, err := p.view(s, weights, v, v.Geometry.FullBox())
 		if err != nil {
 			return nil, err
 		}
-		b.add(v.Geometry.Region, probability)
+		if !p.Decoder.Corrects() {
+			sigmoid(logits)
+		}
+		b.add(v.Geometry.Region, logits)
 	}
-	return threshold(b.result(), b.width, b.height, p.Threshold), nil
+	out := b.result()
+	if p.Decoder.Corrects() {
+		prior, err := p.Prior.of(s, sample)
+		if err != nil {
+			return nil, err
+		}
+		for i, z := range prior {
+			out[i] += z
+		}
+		sigmoid(out)
+	}
+	return threshold(out, b.width, b.height, p.Threshold), nil
 }
 
 // Prompted segments a whole picture with one prompt in its own pixels and the weights as released: what
 // SAM does zero-shot. A pixel is inside where its logit exceeds 0.
 func (p *Predictor) Prompted(s *tensor.Scope, sample *data.Sample, prompt eval.Prompt) (*Segmentation, error) {
 	v := Whole(p.Model, sample)
-	probability, err := p.view(s, nil, v, ToInput(v.Geometry, prompt))
+	logits, err := p.view(s, nil, v, ToInput(v.Geometry, prompt))
 	if err != nil {
 		return nil, err
 	}
-	return threshold(probability, sample.Image.Width, sample.Image.Height, 0.5), nil
+	return threshold(sigmoid(logits), sample.Image.Width, sample.Image.Height, 0.5), nil
 }
 
 // ToInput turns a prompt in a picture's pixels into one in the pixels of the network's input.
@@ -80,24 +96,23 @@ func ToInput(g model.Geometry, prompt eval.Prompt) model.Prompt {
 	return out
 }
 
-// view returns the probabilities of one view at its region's own size.
+// view returns the logits of one view at its region's own size.
 func (p *Predictor) view(s *tensor.Scope, weights model.Weights, v View, prompt model.Prompt) (out []float32, err error) {
-	s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		features, failed := p.Cache.Load(s, p.Model, v, p.Decoder.Features())
-		if failed != nil {
-			err = failed
+	s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+		in := model.Inputs{}
+		if in.Features, err = p.Cache.Load(s, p.Model, v, p.Decoder.Features()); err != nil {
 			return nil
 		}
-		encoded, failed := p.Model.EncodePrompts(s, []model.Prompt{prompt})
-		if failed != nil {
-			err = failed
+		if in.Prompt, err = p.Model.EncodePrompts(s, []model.Prompt{prompt}); err != nil {
+			return nil
+		}
+		if _, in.Prior, err = p.prior(s, v); err != nil {
 			return nil
 		}
 		if weights == nil {
 			weights = p.Model.Weights()
 		}
-		logits := p.Decoder.Logits(s, weights, features, encoded)
-		out = s.Float32s(s.Sigmoid(v.Geometry.Restore(s, logits)))
+		out = s.Float32s(v.Geometry.Restore(s, p.Decoder.Logits(s, weights, in)))
 		return nil
 	})
 	if err != nil {

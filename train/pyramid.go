@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"math"
 
 	"samtune/data"
 	"samtune/model"
@@ -15,10 +14,6 @@ type Pyramid struct {
 	Features []string // of each scale
 	Whole    []string // further features of the whole picture, where 1 is among the scales
 }
-
-// tileShare is a tile's side at scale n, as a share of an n-th of the picture's longest side: neighbours
-// overlap by a tenth to a fifth.
-const tileShare = 10.0 / 9
 
 // tileFeather is the share of a tile's side over which its weight in the blend rises from its edge.
 const tileFeather = 1.0 / 9
@@ -95,7 +90,7 @@ func (p Pyramid) levels(m *model.Model, sample *data.Sample) []level {
 		regions := []model.Rect{{Width: w, Height: h}}
 		feather := 1
 		if scale > 1 {
-			side := int(math.Ceil(float64(max(w, h)) / float64(scale) * tileShare))
+			side := tileSide(w, h, scale)
 			regions = model.Tiles(w, h, scale, side)
 			feather = max(1, int(float64(side)*tileFeather))
 		}

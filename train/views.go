@@ -1,6 +1,8 @@
 package train
 
 import (
+	"math"
+
 	"samtune/data"
 	"samtune/model"
 )
@@ -8,7 +10,7 @@ import (
 // Tiling says which regions of a picture a recipe looks at.
 type Tiling struct {
 	Grid     int     // 1: the whole picture; n: n x n tiles
-	Tile     int     // side of a tile in the picture's pixels; unused for the whole picture
+	Tile     int     // side of a tile in the picture's pixels; 0: tileSide; unused for the whole picture
 	Feather  int     // pixels from a tile's edge over which its weight in the blend rises
 	MinValid float64 // tiles with less of the valid region than this share are not trained on
 }
@@ -46,7 +48,17 @@ func (t Tiling) regions(sample *data.Sample) []model.Rect {
 	if t.Grid <= 1 {
 		return []model.Rect{{Width: img.Width, Height: img.Height}}
 	}
-	return model.Tiles(img.Width, img.Height, t.Grid, t.Tile)
+	side := t.Tile
+	if side == 0 {
+		side = tileSide(img.Width, img.Height, t.Grid)
+	}
+	return model.Tiles(img.Width, img.Height, t.Grid, side)
+}
+
+// tileSide returns the side of tiles of which grid in a row cover a picture's longest side and overlap by a
+// tenth to a fifth.
+func tileSide(width, height, grid int) int {
+	return int(math.Ceil(float64(max(width, height)) / float64(grid) * 10 / 9))
 }
 
 func validShare(sample *data.Sample, r model.Rect) float64 {
@@ -57,16 +69,10 @@ func validShare(sample *data.Sample, r model.Rect) float64 {
 	return float64(n) / float64(r.Width*r.Height)
 }
 
-// region copies a rectangle out of a mask, row by row.
-func region(m *data.Mask, r model.Rect) []uint8 {
-	out := make([]uint8, 0, r.Width*r.Height)
-	for y := r.Y; y < r.Y+r.Height; y++ {
-		out = append(out, m.Pix[y*m.Width+r.X:y*m.Width+r.X+r.Width]...)
-	}
-	return out
-}
+// region copies a rectangle out of a mask.
+func region(m *data.Mask, r model.Rect) []uint8 { return crop(m.Pix, m.Width, r) }
 
-// blend collects probabilities of overlapping regions into one map of the picture's size.
+// blend collects values of overlapping regions into one map of the picture's size.
 type blend struct {
 	width, height int
 	feather       int
@@ -106,7 +112,7 @@ func (b *blend) cover(r model.Rect) {
 	}
 }
 
-// result returns the blended probabilities; 0 where no region was laid.
+// result returns the blended values; 0 where no region was laid.
 func (b *blend) result() []float32 {
 	out := make([]float32, len(b.sum))
 	for i, w := range b.weight {

@@ -19,24 +19,26 @@ import (
 
 // runFlags are the flags of finetune and zeroshot.
 type runFlags struct {
-	config, benchmark, model, weights, device, out, runs string
-	shots                                                int
-	seed                                                 int64
-	set                                                  []string
-	again                                                bool
+	config, benchmark, target, model, weights, device, decoder, out, runs string
+	shots                                                                 int
+	seed                                                                  int64
+	compare, set                                                          []string
+	again                                                                 bool
 }
 
 func (a *app) finetune() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use:     "finetune",
-		Short:   "Fine-tune the mask decoder on a few images and compare with zero-shot",
-		Example: "  samtune finetune\n  samtune finetune --benchmark drive --shots 5 --set train.steps=300",
+		Short:   "Fine-tune a decoder on a few images and compare with zero-shot",
+		Example: "  samtune finetune\n  samtune finetune --benchmark drive --shots 5 --decoder fine --compare plain",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.execute(c, &f, experiment.Options{}) },
 	}
 	f.add(c)
 	c.Flags().IntVar(&f.shots, "shots", 5, "annotated images that training may use")
+	c.Flags().StringVar(&f.decoder, "decoder", "", "plain, linear or fine; the default is the benchmark's")
+	c.Flags().StringSliceVar(&f.compare, "compare", nil, "further decoders that are fitted on the same shots and shown beside it")
 	return c
 }
 
@@ -64,6 +66,7 @@ func (f *runFlags) add(c *cobra.Command) {
 func (f *runFlags) addBenchmark(c *cobra.Command) {
 	c.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and --set go before it")
 	c.Flags().StringVar(&f.benchmark, "benchmark", "fundus", "data set: samtune data list shows them")
+	c.Flags().StringVar(&f.target, "target", "", "which of the benchmark's structures; the default is its first")
 	c.Flags().StringVar(&f.model, "model", "lite_medsam", "model: samtune weights list shows them")
 	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
 	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
@@ -83,7 +86,8 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 	}
 	var flags strings.Builder
 	for name, value := range map[string]string{
-		"benchmark": fmt.Sprintf("%q", f.benchmark), "model": fmt.Sprintf("%q", f.model), "weights": fmt.Sprintf("%q", f.weights),
+		"benchmark": fmt.Sprintf("%q", f.benchmark), "target": fmt.Sprintf("%q", f.target), "decoder": fmt.Sprintf("%q", f.decoder),
+		"compare": listText(f.compare), "model": fmt.Sprintf("%q", f.model), "weights": fmt.Sprintf("%q", f.weights),
 		"shots": fmt.Sprint(f.shots), "seed": fmt.Sprint(f.seed), "device": fmt.Sprintf("%q", f.device),
 	} {
 		if c.Flags().Changed(name) {
@@ -125,6 +129,15 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 		cfg.Eval.NSDTolerance = declared.NSDTolerance
 	}
 	return cfg, nil
+}
+
+// listText writes words as a list of TOML.
+func listText(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = fmt.Sprintf("%q", w)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // options turns the flags into what an experiment takes.

@@ -35,13 +35,13 @@ func factsOf(r *eval.Results, cases []testCase) []factGroup {
 		{Name: "Weights hash", Value: word(r.WeightsSHA256), Code: true},
 	}
 	if r.After != nil {
-		steps := fmt.Sprintf("%d, step %d taken", t.Steps, t.BestStep)
+		fitted := howFitted(t)
 		if len(t.ResumedAt) > 0 {
-			steps += ", resumed at " + strings.Trim(strings.ReplaceAll(fmt.Sprint(t.ResumedAt), " ", ", "), "[]")
+			fitted.Value += ", resumed at " + strings.Trim(strings.ReplaceAll(fmt.Sprint(t.ResumedAt), " ", ", "), "[]")
 		}
 		model = append(model,
-			fact{Name: "Decoder", Value: fmt.Sprintf("%s, %s trained", word(t.Decoder), count(t.Parameters, "parameter", "parameters"))},
-			fact{Name: "Steps", Value: steps})
+			fact{Name: "Decoder", Value: fmt.Sprintf("%s, %s trained", word(t.Decoder), count(t.Parameters, "parameter", "parameters"))}, fitted)
+		model = append(model, decoderFacts(r)...)
 	}
 	model = append(model, fact{Name: "Oracle prompts", Value: oracleFact(r)})
 	run := []fact{

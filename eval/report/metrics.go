@@ -133,14 +133,19 @@ type testCase struct {
 }
 
 // groupRows brings rows together by case, ordered by case. It refuses two rows for one case and method
-// and rows of a method that the results don't know; those of the trivial baseline are not shown by case.
+// and rows of a method that the results don't know; those of the trivial baseline and of further decoders are
+// not shown by case.
 func groupRows(r *eval.Results, rows []eval.CaseResult) ([]testCase, error) {
 	at := map[string]int{}
+	other := map[string]bool{}
+	for _, o := range r.Others {
+		other[o.Key] = true
+	}
 	var cases []testCase
 	for i := range rows {
 		row := &rows[i]
 		switch _, known := r.Before[row.Method]; {
-		case row.Method == eval.MethodTrivial:
+		case row.Method == eval.MethodTrivial || other[row.Method]:
 			continue
 		case !known && !(row.Method == eval.MethodAfter && r.After != nil):
 			return nil, fmt.Errorf("case %q has a row of the method %q, which the results don't hold", row.Case, row.Method)

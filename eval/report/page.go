@@ -212,7 +212,11 @@ func methodGroups(r *eval.Results, metrics []metric) []methodGroup {
 		if r.Paired != nil {
 			t.Compared = "after"
 		}
-		out = append(out, methodGroup{"After: fine-tuned", []methodRow{t}})
+		after := methodGroup{"After: fine-tuned", []methodRow{t}}
+		for i := range r.Others {
+			after.Rows = append(after.Rows, row(r.Others[i].Method.Label, &r.Others[i].Method))
+		}
+		out = append(out, after)
 	}
 	return out
 }
@@ -256,6 +260,9 @@ func tableNotes(r *eval.Results) []string {
 	}
 	if r.After != nil {
 		look("after", r.After)
+	}
+	for i := range r.Others {
+		look(r.Others[i].Method.Label, &r.Others[i].Method)
 	}
 	if undefined {
 		notes = append(notes, "“n of m”: the value is defined for n of m cases and the mean is over these; "+missing+": for none.")

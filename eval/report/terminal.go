@@ -34,6 +34,9 @@ func Table(w io.Writer, r *eval.Results) error {
 		if others := otherDice(r); others != "" {
 			fmt.Fprintf(&b, "other Dice: %s\n", others)
 		}
+		for _, line := range comparisons(r) {
+			fmt.Fprintf(&b, "%s\n", line)
+		}
 	}
 	for _, f := range sortedFacts(r.Reference) {
 		fmt.Fprintf(&b, "reference: %s: %s\n", f.Name, f.Value)
@@ -91,6 +94,9 @@ func methodTable(w io.Writer, head string, r *eval.Results) {
 	}
 	if r.After != nil {
 		row(afterLabel(r), r.After)
+	}
+	for i := range r.Others {
+		row(r.Others[i].Method.Label, &r.Others[i].Method)
 	}
 }
 

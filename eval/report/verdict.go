@@ -131,6 +131,7 @@ func caveats(r *eval.Results) []string {
 		if p.N < r.Cases {
 			say("%d of %s have a Dice on both sides and are compared.", p.N, count(r.Cases, "test case", "test cases"))
 		}
+		out = append(out, comparisons(r)...)
 		say("One run with one draw of images (seed %d): how much another draw would change it is not known from this run.", r.Seed)
 	}
 	return out
