@@ -137,15 +137,17 @@ func (r *Run) headFeatures() *train.HeadFeatures {
 	}}
 }
 
+func (r *Run) headConfig() train.HeadConfig {
+	c := r.cfg.Head
+	return train.HeadConfig{Pixels: c.Pixels, Ridges: c.Ridges, Threshold: c.Threshold, Dice: c.Dice, Positive: c.Positive}
+}
+
 // fitHead fits the convex head on the shots.
 func (r *Run) fitHead(ctx context.Context) (*train.HeadFeatures, *train.Head, error) {
-	c := r.cfg.Head
 	h := r.headFeatures()
 	stage := r.opt.Progress.Begin("fit", 0)
 	began := time.Now()
-	heads, err := train.FitHeads(ctx, h, train.HeadConfig{
-		Pixels: c.Pixels, Ridges: c.Ridges, Threshold: c.Threshold, Dice: c.Dice, Positive: c.Positive,
-	}, []train.HeadTask{{Target: r.target, Train: r.shots()}}, func() { stage.Add(1, "") })
+	heads, err := train.FitHeads(ctx, h, r.headConfig(), []train.HeadTask{{Target: r.target, Train: r.shots()}}, func() { stage.Add(1, "") })
 	if err != nil {
 		stage.End("")
 		return nil, nil, err

@@ -152,6 +152,11 @@ func (r *Run) score(method string, sample *data.Sample, seg *train.Segmentation)
 		r.masks[method] = map[string]*data.Mask{}
 	}
 	r.masks[method][sample.ID] = seg.Mask
+	return r.scoreOne(method, sample, seg)
+}
+
+// scoreOne scores one segmentation. It may be called from several goroutines.
+func (r *Run) scoreOne(method string, sample *data.Sample, seg *train.Segmentation) (eval.CaseResult, error) {
 	scores, err := eval.Score(eval.Input{
 		Prediction: seg.Mask, Truth: sample.Masks[r.target], Valid: sample.Valid, Probability: seg.Probability,
 		Spacing: sample.Spacing, NSDTolerance: r.results.NSDTolerance,

@@ -80,6 +80,7 @@ const (
 	maxSteps  = 60   // steps of a problem, likewise
 	tolerance = 1e-8 // of the loss: a problem whose next step promises less is solved
 	memory    = 8    // steps that L-BFGS remembers
+	atOnce    = 96   // problems that are solved together: each holds a factor of features^2 numbers
 	perPass   = 128  // problems that go through a picture's matrix together, which bounds the memory
 	coarse    = 8    // the common point is sought on every eighth pixel
 	jitter    = 1e-9 // on the Hessian's diagonal, for features that are the same everywhere
@@ -95,9 +96,37 @@ func (c *convex) solve(problems []*problem) error {
 		}
 		targets[p.target] = append(targets[p.target], p)
 	}
-	defer c.drop(problems)
 	for _, t := range order {
-		if err := c.start(targets[t]); err != nil {
+		if err := c.solveTarget(targets[t]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// solveTarget solves problems of one target, atOnce of them at a time.
+func (c *convex) solveTarget(problems []*problem) error {
+	common, hessians, err := c.common(problems)
+	if err != nil {
+		return err
+	}
+	defer c.freeAll(hessians)
+	for from := 0; from < len(problems); from += atOnce {
+		if err := c.descend(problems[from:min(from+atOnce, len(problems))], common, hessians); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// descend brings problems from the common point to their minima.
+func (c *convex) descend(problems []*problem, common []float64, hessians []*tensor.Tensor) error {
+	defer c.drop(problems)
+	for _, p := range problems {
+		c.weigh(p)
+		p.trial.w = common
+		var err error
+		if p.lower, err = c.factor(p, hessians); err != nil {
 			return err
 		}
 	}
@@ -137,9 +166,9 @@ func (c *convex) weigh(p *problem) {
 
 func roundUp(n, multiple int) int { return (n + multiple - 1) / multiple * multiple }
 
-// start brings the problems of one target to a common point near their minima, that of all their groups
-// together, and gives each its Hessian there.
-func (c *convex) start(problems []*problem) error {
+// common returns a point near the minima of the problems of one target, that of all their groups together,
+// and the Hessian of each group there.
+func (c *convex) common(problems []*problem) (w []float64, hessians []*tensor.Tensor, err error) {
 	used := map[int]bool{}
 	ridge := 0.0
 	for _, p := range problems {
@@ -155,22 +184,11 @@ func (c *convex) start(problems []*problem) error {
 		}
 	}
 	if err := c.newton(all); err != nil {
-		return err
+		return nil, nil, err
 	}
 	c.weigh(all)
-	hessians, err := c.hessians(all)
-	if err != nil {
-		return err
-	}
-	defer c.freeAll(hessians)
-	for _, p := range problems {
-		c.weigh(p)
-		p.trial.w = all.w
-		if p.lower, err = c.factor(p, hessians); err != nil {
-			return err
-		}
-	}
-	return nil
+	hessians, err = c.hessians(all)
+	return all.w, hessians, err
 }
 
 // newton takes plain Newton steps on a part of the pixels until they gain little: it only seeks the

@@ -459,11 +459,24 @@ func (h *HeadFeatures) Logits(s *tensor.Scope, sample *data.Sample, heads []*Hea
 
 // Segment segments a picture with a head.
 func (h *HeadFeatures) Segment(s *tensor.Scope, sample *data.Sample, head *Head) (*Segmentation, error) {
-	logits, err := h.Logits(s, sample, []*Head{head})
+	all, err := h.SegmentAll(s, sample, []*Head{head})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// SegmentAll segments a picture with several heads in one pass over its features.
+func (h *HeadFeatures) SegmentAll(s *tensor.Scope, sample *data.Sample, heads []*Head) ([]*Segmentation, error) {
+	logits, err := h.Logits(s, sample, heads)
 	if err != nil {
 		return nil, fmt.Errorf("segment %s: %w", sample.ID, err)
 	}
-	return threshold(sigmoid(logits[0]), sample.Image.Width, sample.Image.Height, head.Threshold), nil
+	out := make([]*Segmentation, len(heads))
+	parallel(len(heads), func(i int) {
+		out[i] = threshold(sigmoid(logits[i]), sample.Image.Width, sample.Image.Height, heads[i].Threshold)
+	})
+	return out, nil
 }
 
 // sigmoid turns logits into probabilities, in place.
