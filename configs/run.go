@@ -59,11 +59,13 @@ type Head struct {
 
 // Eval are the settings of the comparison.
 type Eval struct {
-	Prompts      []string `toml:"prompts" doc:"zero-shot prompts: none, box, point, oracle_point, oracle_box"`
-	Before       string   `toml:"before" doc:"the zero-shot prompt that fine-tuning is compared with"`
-	OraclePoints int      `toml:"oracle_points" doc:"points of the oracle_point prompt"`
-	Threshold    float64  `toml:"threshold" doc:"probability above which a pixel is inside, after fine-tuning the plain decoder"`
-	NSDTolerance float64  `toml:"nsd_tolerance" doc:"tolerance of NSD in the data's unit; 0: the benchmark's"`
+	Prompts      []string  `toml:"prompts" doc:"zero-shot prompts: none, box, point, oracle_point, oracle_box"`
+	Before       string    `toml:"before" doc:"the zero-shot prompt that fine-tuning is compared with"`
+	OraclePoints int       `toml:"oracle_points" doc:"points of the oracle_point prompt"`
+	Threshold    float64   `toml:"threshold" doc:"probability above which a pixel is inside, after fine-tuning the plain decoder"`
+	Thickness    []float64 `toml:"thickness" doc:"bounds, in the data's unit, between classes of local thickness for which Dice is given too; empty: none"`
+
+	NSDTolerance float64 `toml:"nsd_tolerance" doc:"tolerance of NSD in the data's unit; 0: the benchmark's"`
 }
 
 // Cache says where the encoder's features are kept.
@@ -89,7 +91,7 @@ func Default() *Run {
 			Pixels: 30000, Ridges: []float64{3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}, Positive: 1,
 		},
 		Eval: Eval{
-			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, Threshold: 0.5,
+			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, Threshold: 0.5, Thickness: []float64{},
 		},
 		Cache: Cache{DType: "float16", BudgetGB: 20},
 	}

@@ -74,6 +74,13 @@ func MethodOf(label string, oracle bool, rows []CaseResult, seed int64) *Method 
 		}
 		*metric.summary(m) = summarise(values, newStream(seed, metric.name))
 	}
+	for k := 0; len(rows) > 0 && k < len(rows[0].ByThickness); k++ {
+		values := make([]float64, len(rows))
+		for i := range rows {
+			values[i] = float64(rows[i].ByThickness[k])
+		}
+		m.ByThickness = append(m.ByThickness, summarise(values, newStream(seed, fmt.Sprint("thickness ", k))))
+	}
 	return m
 }
 

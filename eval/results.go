@@ -51,6 +51,8 @@ type Scores struct {
 	HD95        Float `json:"hd95"`
 	ASSD        Float `json:"assd"`
 	NSD         Float `json:"nsd"`
+
+	ByThickness []Float `json:"by_thickness,omitempty"` // Dice by classes of local thickness, where that was asked for
 }
 
 // CaseResult is the row of one case under one method.
@@ -91,6 +93,8 @@ type Method struct {
 	HD95        Summary `json:"hd95"`
 	ASSD        Summary `json:"assd"`
 	NSD         Summary `json:"nsd"`
+
+	ByThickness []Summary `json:"by_thickness,omitempty"` // Dice by Results.Thickness
 }
 
 // Paired compares Dice after with Dice before over the cases that have both.
@@ -168,6 +172,7 @@ type Results struct {
 	Cases         int                `json:"cases"`
 	Unit          string             `json:"unit"` // of HD95 and ASSD
 	NSDTolerance  float64            `json:"nsd_tolerance"`
+	Thickness     []float64          `json:"thickness,omitempty"` // bounds of the classes of local thickness, in Unit
 	Device        string             `json:"device"`
 	Threads       int                `json:"threads"`
 	Versions      map[string]string  `json:"versions"`

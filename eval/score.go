@@ -16,6 +16,7 @@ type Input struct {
 	Probability  []float32  // Height*Width foreground scores in row-major order, for AUC; nil: AUC is undefined
 	Spacing      [2]float64 // distance between rows and between columns; 0, 0 stands for 1, 1
 	NSDTolerance float64    // in the unit of Spacing
+	Thickness    []float64  // bounds of the classes of local thickness, rising, in the unit of Spacing; nil: not asked for
 }
 
 // Score computes the metrics of one case. Both masks are and-ed with Valid first, so nothing outside
@@ -40,6 +41,9 @@ func Score(in Input) (Scores, error) {
 		return Scores{}, fmt.Errorf("score: %w", err)
 	}
 	s.AUC = auc
+	if in.Thickness != nil {
+		s.ByThickness = diceByThickness(pred, truth, in.Thickness, in.Spacing)
+	}
 	box, ok := boundingBox(pred, truth)
 	if !ok {
 		s.ClDice, s.HD95, s.ASSD, s.NSD = Undefined, Undefined, Undefined, Undefined

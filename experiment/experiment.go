@@ -181,7 +181,7 @@ func (r *Run) setUp() error {
 		Citation: bench.Citation, Model: spec.Name, ModelTitle: spec.Title, WeightsFile: filepath.Base(cfg.Weights),
 		WeightsSHA256: r.model.SHA256, ConfigSHA256: r.config, DataSHA256: r.split.DataSHA256, Shots: cfg.Shots, Seed: cfg.Seed,
 		Cases: len(r.split.Test), Device: r.dev.String(), Threads: r.dev.Threads(),
-		Reference: reference, NSDTolerance: cfg.Eval.NSDTolerance, Unit: r.samples[r.split.Test[0].ID].Unit,
+		Reference: reference, NSDTolerance: cfg.Eval.NSDTolerance, Thickness: cfg.Eval.Thickness, Unit: r.samples[r.split.Test[0].ID].Unit,
 		Versions: map[string]string{"samtune": r.opt.Version, "libtorch": tensor.Version(), "go": runtime.Version()},
 		Before:   map[string]*eval.Method{}, Started: r.started.UTC().Truncate(time.Second), Command: r.opt.Command,
 	}
@@ -214,6 +214,8 @@ func (r *Run) check() error {
 			c.Views.Grid, c.Views.Tile, c.Views.Feather, c.Views.MinValid)
 	case !(c.Eval.Threshold > 0 && c.Eval.Threshold < 1):
 		return bad("eval.threshold is %g, want a probability between 0 and 1", c.Eval.Threshold)
+	case !slices.IsSorted(c.Eval.Thickness) || (len(c.Eval.Thickness) > 0 && !(c.Eval.Thickness[0] > 0)):
+		return bad("eval.thickness is %v, want rising numbers above 0", c.Eval.Thickness)
 	case c.Cache.DType != "float16" && c.Cache.DType != "float32":
 		return bad("cache.dtype is %q, want float16 or float32", c.Cache.DType)
 	case c.Cache.Batch < 0 || c.Cache.BudgetGB < 0:

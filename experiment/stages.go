@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"samtune/data"
@@ -157,8 +158,12 @@ func (r *Run) score(method string, sample *data.Sample, seg *train.Segmentation)
 
 // scoreOne scores one segmentation. It may be called from several goroutines.
 func (r *Run) scoreOne(method string, sample *data.Sample, seg *train.Segmentation) (eval.CaseResult, error) {
+	var thickness []float64
+	if !slices.Contains(eval.PromptKinds(), method) && method != eval.MethodTrivial && len(r.cfg.Eval.Thickness) > 0 {
+		thickness = r.cfg.Eval.Thickness
+	}
 	scores, err := eval.Score(eval.Input{
-		Prediction: seg.Mask, Truth: sample.Masks[r.target], Valid: sample.Valid, Probability: seg.Probability,
+		Thickness: thickness, Prediction: seg.Mask, Truth: sample.Masks[r.target], Valid: sample.Valid, Probability: seg.Probability,
 		Spacing: sample.Spacing, NSDTolerance: r.results.NSDTolerance,
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"samtune/eval"
 )
@@ -76,4 +77,28 @@ func howFitted(t eval.Training) fact {
 		return fact{Name: "Fit", Value: fmt.Sprintf("convex, ridge %g, threshold %.2f; shots left out of it: Dice %s", t.Ridge, t.Threshold, number(t.LeftOutDice, 3))}
 	}
 	return fact{Name: "Steps", Value: fmt.Sprintf("%d, step %d taken", t.Steps, t.BestStep)}
+}
+
+// thicknessFacts lists Dice by local thickness for each fitted decoder.
+func thicknessFacts(r *eval.Results) []fact {
+	labels := eval.ThicknessLabels(r.Thickness, r.Unit)
+	line := func(m *eval.Method) string {
+		var parts []string
+		for i, s := range m.ByThickness {
+			if i < len(labels) {
+				parts = append(parts, labels[i]+": "+cellOf(metric{digits: 3}, s).text())
+			}
+		}
+		return strings.Join(parts, "; ")
+	}
+	var out []fact
+	if r.After != nil && len(r.After.ByThickness) > 0 {
+		out = append(out, fact{Name: afterLabel(r), Value: line(r.After)})
+	}
+	for i := range r.Others {
+		if m := &r.Others[i].Method; len(m.ByThickness) > 0 {
+			out = append(out, fact{Name: m.Label, Value: line(m)})
+		}
+	}
+	return out
 }

@@ -51,7 +51,11 @@ func factsOf(r *eval.Results, cases []testCase) []factGroup {
 		{Name: "Versions", Value: versions(r.Versions)},
 		{Name: "Command", Value: word(r.Command), Code: true},
 	}
-	return []factGroup{{"Data", data}, {"Split", split}, {"Model", model}, {"Run", run}}
+	groups := []factGroup{{"Data", data}, {"Split", split}, {"Model", model}, {"Run", run}}
+	if dice := thicknessFacts(r); len(dice) > 0 {
+		groups = append([]factGroup{{"Dice by local thickness", dice}}, groups...)
+	}
+	return groups
 }
 
 // costsOf lists times, memory and the encoder's work.

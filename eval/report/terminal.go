@@ -34,6 +34,9 @@ func Table(w io.Writer, r *eval.Results) error {
 		if others := otherDice(r); others != "" {
 			fmt.Fprintf(&b, "other Dice: %s\n", others)
 		}
+		for _, f := range thicknessFacts(r) {
+			fmt.Fprintf(&b, "Dice by thickness, %s: %s\n", f.Name, f.Value)
+		}
 		for _, line := range comparisons(r) {
 			fmt.Fprintf(&b, "%s\n", line)
 		}
