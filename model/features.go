@@ -24,8 +24,10 @@ type Feature struct {
 // is thin, the later ones what is large.
 func (sp *Spec) Features() []Feature {
 	out := []Feature{{Pixels, 3, sp.ImageSize}}
-	for i, st := range sp.stages()[:min(2, len(sp.Encoder.EmbedDims))] {
-		out = append(out, Feature{[]string{Stage0, Stage1}[i], st.dim, st.side})
+	if len(sp.Encoder.EmbedDims) > 1 {
+		for i, st := range sp.stages()[:2] {
+			out = append(out, Feature{[]string{Stage0, Stage1}[i], st.dim, st.side})
+		}
 	}
 	return append(out, Feature{Embedding, sp.Decoder.Dim, sp.EmbeddingSize})
 }
