@@ -54,6 +54,7 @@ type Head struct {
 	Ridges    []float64 `toml:"ridges" doc:"ridge penalties to choose from inside the shots; one: fixed"`
 	Dice      float64   `toml:"dice" doc:"weight of a soft Dice term beside the cross-entropy, for rare targets"`
 	Positive  float64   `toml:"positive" doc:"factor on the weight of pixels inside"`
+	Context   bool      `toml:"context" doc:"second stage, on the first one's logits along lines through each pixel: for what is thin and long"`
 	Threshold float64   `toml:"threshold" doc:"probability above which a pixel is inside; 0: chosen inside the shots"`
 }
 

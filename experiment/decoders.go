@@ -139,7 +139,7 @@ func (r *Run) headFeatures() *train.HeadFeatures {
 
 func (r *Run) headConfig() train.HeadConfig {
 	c := r.cfg.Head
-	return train.HeadConfig{Pixels: c.Pixels, Ridges: c.Ridges, Threshold: c.Threshold, Dice: c.Dice, Positive: c.Positive}
+	return train.HeadConfig{Pixels: c.Pixels, Ridges: c.Ridges, Threshold: c.Threshold, Dice: c.Dice, Positive: c.Positive, Context: c.Context}
 }
 
 // fitHead fits the convex head on the shots.
@@ -167,7 +167,7 @@ func (r *Run) fitLinear(ctx context.Context, store *checkpoints.Store) (*fitted,
 	if err := train.SaveHead(store, h, head); err != nil {
 		return nil, err
 	}
-	r.prior = &train.Prior{Features: h, Head: head}
+	r.prior = &train.Prior{Features: h, Head: head, Train: r.shots()}
 	return r.linear(h, head), nil
 }
 

@@ -20,7 +20,7 @@ func (r *Run) tiling() train.Tiling {
 }
 
 func (r *Run) predictor(name string) (*train.Predictor, error) {
-	decoder, err := r.model.NewDecoder(name)
+	decoder, err := r.model.NewDecoder(name, r.headFeatures().PriorChannels(r.cfg.Head.Context))
 	if err != nil {
 		return nil, err
 	}

@@ -31,17 +31,17 @@ type Decoder interface {
 type Inputs struct {
 	Features map[string]*tensor.Tensor // by name, each [B, C, side, side]
 	Prompt   EncodedPrompts
-	Prior    *tensor.Tensor // logits of a convex head on the network's input, [B, 1, side, side]; of a decoder that corrects them
+	Prior    *tensor.Tensor // for a decoder that corrects a convex head: its logits and what it sees, on the network's input, [B, C, side, side]
 }
 
 // NewDecoder returns a model's decoder by name: "plain" is SAM's own mask decoder, "fine" corrects a convex
-// head with it.
-func (m *Model) NewDecoder(name string) (Decoder, error) {
+// head with it, whose prior has that many channels.
+func (m *Model) NewDecoder(name string, prior int) (Decoder, error) {
 	switch name {
 	case "plain":
 		return &plain{m}, nil
 	case "fine":
-		f := &fine{plain: plain{m}}
+		f := &fine{plain: plain{m}, prior: prior}
 		for _, e := range m.Spec.Features() {
 			if e.Name != Embedding {
 				f.early = append(f.early, e)

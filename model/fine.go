@@ -16,6 +16,7 @@ import (
 type fine struct {
 	plain
 	early []Feature
+	prior int // channels of the prior
 }
 
 // Widths of the light convolutions.
@@ -43,7 +44,7 @@ func (f *fine) own() []checkpoints.Info {
 		p.add(finePrefix+name+".weight", out, in, kernel, kernel)
 		p.add(finePrefix+name+".bias", out)
 	}
-	in := int64(1) // the head's logits
+	in := int64(f.prior)
 	for _, e := range f.early {
 		if e.Name == Pixels {
 			in += int64(e.Channels)

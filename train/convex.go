@@ -67,7 +67,13 @@ type convex struct {
 	load   func(s *tensor.Scope, image int) (*tensor.Tensor, error) // [rows, pixels], float32
 	passed func()                                                   // called after each picture of a pass
 	stride int                                                      // every stride-th pixel is looked at
+
+	held  map[hold]*tensor.Tensor // matrices that stay in memory between passes; kept
+	bytes int64                   // that they take
 }
+
+// hold is a picture's matrix at a stride.
+type hold struct{ image, stride int }
 
 // convexImage holds the sampled pixels' labels, [targets][pixels], and weights.
 type convexImage struct {
@@ -76,14 +82,15 @@ type convexImage struct {
 }
 
 const (
-	maxNewton = 20   // Newton steps towards the common point: never reached by a convex problem
-	maxSteps  = 60   // steps of a problem, likewise
-	tolerance = 1e-8 // of the loss: a problem whose next step promises less is solved
-	memory    = 8    // steps that L-BFGS remembers
-	atOnce    = 96   // problems that are solved together: each holds a factor of features^2 numbers
-	perPass   = 128  // problems that go through a picture's matrix together, which bounds the memory
-	coarse    = 8    // the common point is sought on every eighth pixel
-	jitter    = 1e-9 // on the Hessian's diagonal, for features that are the same everywhere
+	maxNewton = 20        // Newton steps towards the common point: never reached by a convex problem
+	maxSteps  = 60        // steps of a problem, likewise
+	tolerance = 1e-8      // of the loss: a problem whose next step promises less is solved
+	memory    = 8         // steps that L-BFGS remembers
+	atOnce    = 96        // problems that are solved together: each holds a factor of features^2 numbers
+	heldBytes = 600 << 20 // matrices up to this size stay in memory, the others are read again for each pass
+	perPass   = 128       // problems that go through a picture's matrix together, which bounds the memory
+	coarse    = 8         // the common point is sought on every eighth pixel
+	jitter    = 1e-9      // on the Hessian's diagonal, for features that are the same everywhere
 )
 
 // solve finds the minimum of every problem.
@@ -309,6 +316,15 @@ func add(a []float64, factor float64, b []float64) {
 	for i := range a {
 		a[i] += factor * b[i]
 	}
+}
+
+// release frees the matrices that were held.
+func (c *convex) release() {
+	for k, t := range c.held {
+		c.freeAll([]*tensor.Tensor{t})
+		delete(c.held, k)
+	}
+	c.bytes = 0
 }
 
 func (c *convex) freeAll(ts []*tensor.Tensor) {

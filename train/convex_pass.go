@@ -48,12 +48,9 @@ func (c *convex) visit(image int, wanted bool, f func(s *tensor.Scope, x *tensor
 		return nil
 	}
 	err := c.dev.Run(func(s *tensor.Scope) error {
-		x, err := c.load(s, image)
+		x, err := c.matrix(s, image)
 		if err != nil {
 			return err
-		}
-		if c.stride > 1 {
-			x = s.Contiguous(s.Stride(x, 1, 0, int64(c.stride)))
 		}
 		f(s, x)
 		return nil
@@ -65,6 +62,29 @@ func (c *convex) visit(image int, wanted bool, f func(s *tensor.Scope, x *tensor
 		c.passed()
 	}
 	return nil
+}
+
+// matrix returns a picture's matrix at the stride, from memory where it is held.
+func (c *convex) matrix(s *tensor.Scope, image int) (*tensor.Tensor, error) {
+	at := hold{image, c.stride}
+	if x := c.held[at]; x != nil {
+		return x, nil
+	}
+	x, err := c.load(s, image)
+	if err != nil {
+		return nil, err
+	}
+	if c.stride > 1 {
+		x = s.Contiguous(s.Stride(x, 1, 0, int64(c.stride)))
+	}
+	if size := 4 * tensor.Numel(x.Shape()); c.bytes+size <= heldBytes {
+		if c.held == nil {
+			c.held = map[hold]*tensor.Tensor{}
+		}
+		c.held[at] = s.Keep(x)
+		c.bytes += size
+	}
+	return x, nil
 }
 
 // within lists a problem's groups in a picture.

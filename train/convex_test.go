@@ -42,8 +42,11 @@ func newMade(t *testing.T, targets int) *made {
 		m.x = append(m.x, x)
 		m.c.images = append(m.c.images, image)
 	}
+	t.Cleanup(m.c.release)
 	m.c.groups = []group{{0, 0, n / 2}, {0, n / 2, n}, {1, 0, n}, {2, 0, n}}
-	m.c.load = func(s *tensor.Scope, image int) (*tensor.Tensor, error) { return s.FromFloat32(m.x[image], rows, n), nil }
+	m.c.load = func(s *tensor.Scope, image int) (*tensor.Tensor, error) {
+		return s.FromFloat32(m.x[image], rows, n), nil
+	}
 	return m
 }
 
@@ -222,6 +225,7 @@ func TestSolveStopsWhenAsked(t *testing.T) {
 	if err := m.c.solve([]*problem{{groups: []int{0, 1, 2, 3}, ridge: 1e-3, positive: 1}}); err != context.Canceled {
 		t.Errorf("error %v, want that of the context", err)
 	}
+	m.c.release()
 	if n := tensor.Live() - before; n != 0 {
 		t.Errorf("%d tensors are left", n)
 	}

@@ -44,7 +44,7 @@ func picture(n uint64) *data.Sample {
 // tinyJob is a training of the tiny decoder over made-up features that are in the cache already.
 func tinyJob(t testing.TB, m *model.Model, cacheDir, runDir string) *Job {
 	t.Helper()
-	decoder, err := m.NewDecoder("plain")
+	decoder, err := m.NewDecoder("plain", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"samtune/data"
 	"samtune/eval"
@@ -17,6 +18,7 @@ type HeadConfig struct {
 	Threshold float64   // probability above which a pixel is inside; 0: chosen inside the shots
 	Dice      float64   // weight of a soft Dice term beside the cross-entropy
 	Positive  float64   // factor on the weight of pixels inside
+	Context   bool      // fit a second stage on the first one's logits
 }
 
 // HeadTask is one head to fit: the pictures that it may see and what it shall find in them.
@@ -30,12 +32,14 @@ type HeadTask struct {
 type Head struct {
 	Weight    []float32 // as Pyramid.Blocks lists them
 	Bias      float32
+	Context   *Context // second stage; nil: there is none
 	Ridge     float64
 	Threshold float64
 	LeftOut   eval.Float // mean Dice of the pictures (one shot: of its quarters together) when left out of the fit
 	Mean      []float32  // of the features over the training pictures, before they are standardised
 	Deviation []float32
-	Without   map[*data.Sample]*Head // by training picture, the head that was fitted without it; empty for one picture
+
+	folds []*Head // by training picture, the head that was fitted without it; for one picture, by its quarters
 }
 
 // thresholds are what is tried as probability above which a pixel is inside, in hundredths.
@@ -50,6 +54,7 @@ func FitHeads(ctx context.Context, h *HeadFeatures, cfg HeadConfig, tasks []Head
 	if err := f.designs(); err != nil {
 		return nil, err
 	}
+	defer f.c.release()
 	f.pose()
 	if err := f.c.solve(f.problems); err != nil {
 		return nil, err
@@ -182,15 +187,12 @@ func (f *headFit) addImage(i int, quartered bool) {
 	f.groupsOf = append(f.groupsOf, groups)
 }
 
+func (f *headFit) target(name string) int { return slices.Index(f.targets, name) }
+
 // pose writes down the problems.
 func (f *headFit) pose() {
 	for k, t := range f.tasks {
-		target := 0
-		for i, name := range f.targets {
-			if name == t.Target {
-				target = i
-			}
-		}
+		target := f.target(t.Target)
 		var units [][]int // what is left out together
 		for _, s := range t.Train {
 			units = append(units, f.groupsOf[f.image[s]])
@@ -225,27 +227,33 @@ func (f *headFit) pose() {
 
 // choose scores what was left out and returns each task's best head.
 func (f *headFit) choose() ([]*Head, error) {
-	counts, err := f.count()
+	counts, err := f.c.count(f.trials)
 	if err != nil {
 		return nil, err
 	}
 	heads := make([]*Head, len(f.tasks))
 	for i, t := range f.trials {
-		dice, at := f.best(t, counts[i])
+		dice, at := f.c.best(counts[i], f.cfg.Threshold)
 		head := heads[t.task]
 		// A stronger penalty is preferred where it is no worse: it moves less from draw to draw.
 		if head != nil && !(float64(dice) > float64(head.LeftOut)+1e-4 || (math.Abs(float64(dice-head.LeftOut)) <= 1e-4 && t.ridge > head.Ridge)) {
 			continue
 		}
-		head = &Head{Ridge: t.ridge, Threshold: at, LeftOut: dice, Without: map[*data.Sample]*Head{}}
+		head = &Head{Ridge: t.ridge, Threshold: at, LeftOut: dice}
 		head.set(t.full.w)
-		if shots := f.tasks[t.task].Train; len(t.folds) == len(shots) {
-			for k, sample := range shots {
-				head.Without[sample] = &Head{Ridge: t.ridge, Threshold: at}
-				head.Without[sample].set(t.folds[k].problem.w)
-			}
+		for _, fold := range t.folds {
+			without := &Head{Ridge: t.ridge, Threshold: at}
+			without.set(fold.problem.w)
+			head.folds = append(head.folds, without)
 		}
 		heads[t.task] = head
+	}
+	if f.cfg.Context {
+		for k, t := range f.tasks {
+			if err := f.context(heads[k], t); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for k, t := range f.tasks {
 		if err := f.describe(heads[k], t); err != nil {
@@ -261,6 +269,15 @@ func (head *Head) set(w []float64) {
 		head.Weight[i] = float32(w[i])
 	}
 	head.Bias = float32(w[len(w)-1])
+}
+
+// Without returns the head that was fitted without the i-th of several training pictures, and the head itself for a
+// single one.
+func (head *Head) Without(i, pictures int) *Head {
+	if pictures > 1 && len(head.folds) == pictures {
+		return head.folds[i]
+	}
+	return head
 }
 
 // describe notes what the features were like on the training pictures.
@@ -301,18 +318,18 @@ func (t *tally) dice(threshold int) float64 {
 }
 
 // count tallies the pixels that were left out, for each trial and picture, in one pass.
-func (f *headFit) count() ([]map[int]*tally, error) {
-	out := make([]map[int]*tally, len(f.trials))
+func (c *convex) count(trials []trial) ([]map[int]*tally, error) {
+	out := make([]map[int]*tally, len(trials))
 	for i := range out {
 		out[i] = map[int]*tally{}
 	}
-	for image := range f.c.images {
+	for image := range c.images {
 		type column struct{ trial, fold int }
 		var columns []column
 		var w []float32
-		for i, t := range f.trials {
+		for i, t := range trials {
 			for k, fo := range t.folds {
-				if f.c.groups[fo.groups[0]].image == image {
+				if c.groups[fo.groups[0]].image == image {
 					columns = append(columns, column{i, k})
 					for _, v := range fo.problem.w {
 						w = append(w, float32(v))
@@ -320,24 +337,23 @@ func (f *headFit) count() ([]map[int]*tally, error) {
 				}
 			}
 		}
-		err := f.c.visit(image, len(columns) > 0, func(s *tensor.Scope, x *tensor.Tensor) {
+		err := c.visit(image, len(columns) > 0, func(s *tensor.Scope, x *tensor.Tensor) {
 			n := int(x.Shape()[1])
 			for from := 0; from < len(columns); from += perPass {
 				to := min(from+perPass, len(columns))
-				part := s.FromFloat32(w[from*f.c.rows:to*f.c.rows], int64(to-from), int64(f.c.rows))
 				var p []float32
-				s.Block(func(s *tensor.Scope) *tensor.Tensor {
-					z := s.Sigmoid(s.Matmul(part, x))
-					p = s.Float32s(z)
-					return z
+				s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+					part := s.FromFloat32(w[from*c.rows:to*c.rows], int64(to-from), int64(c.rows))
+					p = s.Float32s(s.Sigmoid(s.Matmul(part, x)))
+					return nil
 				})
-				for c, col := range columns[from:to] {
-					t := f.trials[col.trial]
+				for k, col := range columns[from:to] {
+					t := trials[col.trial]
 					if out[col.trial][image] == nil {
 						out[col.trial][image] = &tally{}
 					}
 					for _, g := range t.folds[col.fold].groups {
-						f.add(out[col.trial][image], f.c.groups[g], t.full.target, p[c*n:(c+1)*n])
+						c.tally(out[col.trial][image], c.groups[g], t.full.target, p[k*n:(k+1)*n])
 					}
 				}
 			}
@@ -349,30 +365,25 @@ func (f *headFit) count() ([]map[int]*tally, error) {
 	return out, nil
 }
 
-func (f *headFit) add(t *tally, g group, target int, p []float32) {
-	labels, weights := f.c.images[g.image].labels[target], f.c.images[g.image].weights
+func (c *convex) tally(t *tally, g group, target int, p []float32) {
+	labels, weights := c.images[g.image].labels[target], c.images[g.image].weights
 	for i := g.first; i < g.last; i++ {
 		t[int(labels[i])][min(thresholds, int(p[i]*(thresholds+1)))] += float64(weights[i])
 	}
 }
 
-// best returns the highest mean Dice of what was left out and the threshold that gives it: the middle of
-// those that come within a two-thousandth of it. Without anything left out Dice is undefined.
-func (f *headFit) best(t trial, counts map[int]*tally) (eval.Float, float64) {
-	at := f.cfg.Threshold
+// best returns the highest mean Dice of the pictures in tallies of what was left out, and the threshold that gives
+// it: the middle of those that come within a two-thousandth of it. at is a threshold that is given, 0: none.
+// Without a picture in which there is something to find Dice is undefined.
+func (c *convex) best(counts map[int]*tally, at float64) (eval.Float, float64) {
 	var curve [thresholds + 1]float64
 	n := 0
-	for image := range f.c.images {
-		tally := counts[image]
-		if tally == nil || math.IsNaN(tally.dice(0)) {
-			continue
-		}
-		if inside := tally.dice(0); inside == 0 { // nothing to find there: any threshold below its highest probability scores 0
-			continue
-		}
-		n++
-		for k := range curve {
-			curve[k] += tally.dice(k)
+	for image := range c.images { // in order, so that sums come out the same
+		if t := counts[image]; t != nil && t.dice(0) > 0 { // everything foreground scores 0 where there is nothing to find
+			n++
+			for k := range curve {
+				curve[k] += t.dice(k)
+			}
 		}
 	}
 	if n == 0 {
@@ -399,62 +410,114 @@ func (f *headFit) best(t trial, counts map[int]*tally) (eval.Float, float64) {
 	return eval.Float(top / float64(n)), float64(first+last) / 2 / (thresholds + 1)
 }
 
-// Logits returns the heads' logits of a picture at its own size, by head.
+// together bounds the heads whose maps are held at a time.
+const together = 8
+
+// Logits returns the heads' logits of a picture at its own size, by head. All heads have a second stage or
+// none has.
 func (h *HeadFeatures) Logits(s *tensor.Scope, sample *data.Sample, heads []*Head) ([][]float32, error) {
+	var out [][]float32
+	err := h.levels(s, sample, heads, func(s *tensor.Scope, some []*Head, levels *tensor.Tensor) {
+		var z *tensor.Tensor
+		if some[0].Context == nil {
+			z = s.SumDims(levels, 1)
+		} else {
+			z = applyContext(s, contextMaps(s, levels, sample.Valid), some)
+		}
+		for i := range some {
+			out = append(out, s.Float32s(s.Select(z, 0, int64(i))))
+		}
+	})
+	return out, err
+}
+
+// levels calls use with the first stage's logits of a picture, [heads, scales, height, width], for some of the
+// heads after the other. The intercept is part of the first scale's.
+func (h *HeadFeatures) levels(s *tensor.Scope, sample *data.Sample, heads []*Head, use func(s *tensor.Scope, heads []*Head, levels *tensor.Tensor)) error {
 	moments, err := h.standard(s, sample)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	blocks, _, err := h.Pyramid.Blocks(h.Model.Spec)
+	if err != nil {
+		return err
+	}
+	count, scales := int64(len(heads)), int64(len(h.Pyramid.Scales))
 	width, height := int64(sample.Image.Width), int64(sample.Image.Height)
-	count := int64(len(heads))
-	constants := make([]float32, count)
-	for i, head := range heads {
-		c := float64(head.Bias)
-		for k, w := range head.Weight {
-			c -= float64(w) * float64(moments.mean[k]) / float64(moments.deviation[k]+least)
-		}
-		constants[i] = float32(c)
+	at := map[int]int64{}
+	for i, scale := range h.Pyramid.Scales {
+		at[scale] = int64(i)
 	}
-	out := make([][]float32, count)
+	constants := make([]float32, count*scales)
+	for i, head := range heads {
+		for _, b := range blocks {
+			c := 0.0
+			for k := b.Start; k < b.Start+b.Feature.Channels; k++ {
+				c -= float64(head.Weight[k]) * float64(moments.mean[k]) / float64(moments.deviation[k]+least)
+			}
+			constants[int64(i)*scales+at[b.Scale]] += float32(c)
+		}
+		constants[int64(i)*scales] += head.Bias
+	}
 	var failed error
 	s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
-		sum := s.Add(s.Zeros(tensor.Float32, count, height, width), s.FromFloat32(constants, count, 1, 1))
+		sum := s.Add(s.Zeros(tensor.Float32, count, scales, height, width), s.FromFloat32(constants, count, scales, 1, 1))
 		failed = h.visit(s, sample, func(s *tensor.Scope, v headView) {
-			maps := map[int]*tensor.Tensor{}
-			var sides []int
-			for _, b := range v.blocks {
-				channels, side := b.Feature.Channels, b.Feature.Side
-				w := make([]float32, 0, int(count)*channels)
-				for _, head := range heads {
-					for c := range channels {
-						w = append(w, head.Weight[b.Start+c]/(moments.deviation[b.Start+c]+least))
-					}
-				}
-				f := s.Reshape(v.features[b.Feature.Name], int64(channels), int64(side*side))
-				m := s.Matmul(s.FromFloat32(w, count, int64(channels)), f)
-				if maps[side] == nil {
-					sides = append(sides, side)
-					maps[side] = m
-				} else {
-					s.AddInto(maps[side], m)
-				}
-			}
+			up := h.project(s, v, moments, heads)
 			r := v.Geometry.Region
-			share := s.FromFloat32(v.weights, 1, int64(r.Height), int64(r.Width))
-			for _, side := range sides {
-				up := v.Geometry.Upsample(s, s.Reshape(maps[side], 1, count, int64(side), int64(side)))
-				up = s.Mul(s.Select(up, 0, 0), share)
-				s.AddInto(s.Narrow(s.Narrow(sum, 1, int64(r.Y), int64(r.Height)), 2, int64(r.X), int64(r.Width)), up)
-			}
+			part := s.Select(sum, 1, at[v.blocks[0].Scale])
+			s.AddInto(s.Narrow(s.Narrow(part, 1, int64(r.Y), int64(r.Height)), 2, int64(r.X), int64(r.Width)), up)
 		})
-		if failed == nil {
-			for i := range out {
-				out[i] = s.Float32s(s.Select(sum, 0, int64(i)))
-			}
+		if failed != nil {
+			return nil
+		}
+		for from := 0; from < len(heads); from += together {
+			to := min(from+together, len(heads))
+			s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+				use(s, heads[from:to], s.Narrow(sum, 0, int64(from), int64(to-from)))
+				return nil
+			})
 		}
 		return nil
 	})
-	return out, failed
+	return failed
+}
+
+// project returns the heads' part of the logits from one view, weighed with the view's share of each pixel:
+// [heads, region height, region width]. Projection and interpolation are both linear, so the few maps of
+// logits are interpolated and not the many features.
+func (h *HeadFeatures) project(s *tensor.Scope, v headView, moments *moments, heads []*Head) *tensor.Tensor {
+	count := int64(len(heads))
+	maps := map[int]*tensor.Tensor{}
+	var sides []int
+	for _, b := range v.blocks {
+		channels, side := b.Feature.Channels, b.Feature.Side
+		w := make([]float32, 0, len(heads)*channels)
+		for _, head := range heads {
+			for c := range channels {
+				w = append(w, head.Weight[b.Start+c]/(moments.deviation[b.Start+c]+least))
+			}
+		}
+		f := s.Reshape(v.features[b.Feature.Name], int64(channels), int64(side*side))
+		m := s.Matmul(s.FromFloat32(w, count, int64(channels)), f)
+		if maps[side] == nil {
+			sides = append(sides, side)
+			maps[side] = m
+		} else {
+			s.AddInto(maps[side], m)
+		}
+	}
+	r := v.Geometry.Region
+	var sum *tensor.Tensor
+	for _, side := range sides {
+		up := s.Select(v.Geometry.Upsample(s, s.Reshape(maps[side], 1, count, int64(side), int64(side))), 0, 0)
+		if sum == nil {
+			sum = up
+		} else {
+			s.AddInto(sum, up)
+		}
+	}
+	return s.Mul(sum, s.FromFloat32(v.weights, 1, int64(r.Height), int64(r.Width)))
 }
 
 // Segment segments a picture with a head.

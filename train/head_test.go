@@ -225,8 +225,8 @@ func TestHeadFindsWhatPixelsTell(t *testing.T) {
 			if head.LeftOut < 0.9 || head.Ridge != 1e-3 {
 				t.Errorf("left out Dice %g at ridge %g, want 0.9 or more at 0.001", head.LeftOut, head.Ridge)
 			}
-			if want := len(sizes); want > 1 && len(head.Without) != want {
-				t.Errorf("%d heads without a picture, want %d", len(head.Without), want)
+			if want := len(sizes); want > 1 && len(head.folds) != want {
+				t.Errorf("%d heads without a picture, want %d", len(head.folds), want)
 			}
 			test := plane(150, 100)
 			var seg *Segmentation

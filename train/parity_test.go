@@ -63,7 +63,7 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 	d := openDevice(t)
 	m := tiny(t, d)
 	v := testkit.Vectors(t, "tiny.safetensors")
-	decoder, err := m.NewDecoder("plain")
+	decoder, err := m.NewDecoder("plain", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestLiteMedSAMGradients(t *testing.T) {
 	if err := json.Unmarshal(b, &order); err != nil {
 		t.Fatal(err)
 	}
-	decoder, err := m.NewDecoder("plain")
+	decoder, err := m.NewDecoder("plain", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,8 @@ func (p *Predictor) Predict(s *tensor.Scope, weights model.Weights, sample *data
 		if err != nil {
 			return nil, err
 		}
-		for i, z := range prior {
-			out[i] += z
+		for i := range out {
+			out[i] += prior.values[i]
 		}
 		sigmoid(out)
 	}

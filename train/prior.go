@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"slices"
 
 	"samtune/data"
 	"samtune/internal/tensor"
@@ -14,37 +15,63 @@ import (
 type Prior struct {
 	Features *HeadFeatures
 	Head     *Head
-	known    map[*data.Sample][]float32
+	Train    []*data.Sample // that the head was fitted on; empty for a head that was read from a file
+	known    map[*data.Sample]*tensorMap
 }
 
-// of returns the prior of a picture, [height x width].
-func (p *Prior) of(s *tensor.Scope, sample *data.Sample) ([]float32, error) {
+// tensorMap holds maps of a picture's size, [channels][height x width].
+type tensorMap struct {
+	channels int
+	values   []float32
+}
+
+// PriorChannels is how many maps a prior has: the logits, and what the head's second stage sees where it has one.
+func (h *HeadFeatures) PriorChannels(context bool) int {
+	if !context {
+		return 1
+	}
+	return 1 + len(h.Pyramid.Scales) + lineFeatures
+}
+
+// of returns the prior of a picture: its logits first.
+func (p *Prior) of(s *tensor.Scope, sample *data.Sample) (*tensorMap, error) {
 	if kept, ok := p.known[sample]; ok {
 		return kept, nil
 	}
-	head, fitted := p.Head.Without[sample]
-	if !fitted {
-		head = p.Head
+	head, at := p.Head, slices.Index(p.Train, sample)
+	if at >= 0 {
+		head = p.Head.Without(at, len(p.Train))
 	}
-	all, err := p.Features.Logits(s, sample, []*Head{head})
+	shift := math.Log(p.Head.Threshold / (1 - p.Head.Threshold))
+	out := &tensorMap{}
+	err := p.Features.levels(s, sample, []*Head{head}, func(s *tensor.Scope, _ []*Head, levels *tensor.Tensor) {
+		z := s.SumDims(levels, 1)
+		var maps *tensor.Tensor
+		if head.Context != nil {
+			maps = contextMaps(s, levels, sample.Valid)
+			z = applyContext(s, maps, []*Head{head})
+		}
+		s.ShiftInto(z, -shift)
+		all := s.Unsqueeze(z, 1)
+		if maps != nil {
+			all = s.Cat(1, all, maps)
+		}
+		out.channels, out.values = int(all.Shape()[1]), s.Float32s(all)
+	})
 	if err != nil {
 		return nil, err
 	}
-	shift := float32(math.Log(p.Head.Threshold / (1 - p.Head.Threshold)))
-	for i := range all[0] {
-		all[0][i] -= shift
-	}
-	if fitted { // it is asked for again and again
+	if at >= 0 { // it is asked for again and again
 		if p.known == nil {
-			p.known = map[*data.Sample][]float32{}
+			p.known = map[*data.Sample]*tensorMap{}
 		}
-		p.known[sample] = all[0]
+		p.known[sample] = out
 	}
-	return all[0], nil
+	return out, nil
 }
 
-// prior returns a decoder's prior in a view, at the region's own size [1, 1, height, width], and as the
-// decoder takes it, on the network's input; nil for a decoder that corrects nothing.
+// prior returns a decoder's prior in a view: the logits at the region's own size [1, 1, height, width], and all
+// of it on the network's input [1, C, side, side]; nil for a decoder that corrects nothing.
 func (p *Predictor) prior(s *tensor.Scope, v View) (own, input *tensor.Tensor, err error) {
 	if !p.Decoder.Corrects() {
 		return nil, nil, nil
@@ -54,11 +81,16 @@ func (p *Predictor) prior(s *tensor.Scope, v View) (own, input *tensor.Tensor, e
 		return nil, nil, err
 	}
 	g := v.Geometry
-	own = s.FromFloat32(crop(all, v.Sample.Image.Width, g.Region), 1, 1, int64(g.Region.Height), int64(g.Region.Width))
+	size := v.Sample.Image.Width * v.Sample.Image.Height
+	var values []float32
+	for c := range all.channels {
+		values = append(values, crop(all.values[c*size:(c+1)*size], v.Sample.Image.Width, g.Region)...)
+	}
+	maps := s.FromFloat32(values, 1, int64(all.channels), int64(g.Region.Height), int64(g.Region.Width))
 	input = s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		return s.Pad(s.UpsampleBilinearAA(own, int64(g.Height), int64(g.Width)), int64(g.Side-g.Height), int64(g.Side-g.Width))
+		return s.Pad(s.UpsampleBilinearAA(maps, int64(g.Height), int64(g.Width)), int64(g.Side-g.Height), int64(g.Side-g.Width))
 	})
-	return own, input, nil
+	return s.Narrow(maps, 1, 0, 1), input, nil
 }
 
 // crop copies a rectangle out of a map, row by row.

@@ -54,11 +54,38 @@ func (h *HeadFeatures) standard(s *tensor.Scope, sample *data.Sample) (*moments,
 	return out, h.Cache.keep(path, "moments", "F32", []int64{2, int64(n)}, bytes)
 }
 
+// running adds up what moments are made of.
+type running struct {
+	sum, squares, total []float64
+}
+
+func newMoments(n int) *running {
+	return &running{make([]float64, n), make([]float64, n), make([]float64, n)}
+}
+
+func (r *running) add(k int, value, weight float64) {
+	r.sum[k] += weight * value
+	r.squares[k] += weight * value * value
+	r.total[k] += weight
+}
+
+func (r *running) result() *moments {
+	n := len(r.sum)
+	out := &moments{make([]float32, n), make([]float32, n)}
+	for i := range n {
+		if r.total[i] > 0 {
+			mean := r.sum[i] / r.total[i]
+			out.mean[i] = float32(mean)
+			out.deviation[i] = float32(math.Sqrt(max(0, r.squares[i]/r.total[i]-mean*mean)))
+		}
+	}
+	return out
+}
+
 // moments computes them from the features of every view, each cell weighed with the valid pixels that are
 // interpolated from it.
 func (h *HeadFeatures) moments(s *tensor.Scope, sample *data.Sample, n int) (*moments, error) {
-	sum, squares := make([]float64, n), make([]float64, n)
-	total := make([]float64, n)
+	m := newMoments(n)
 	err := h.visit(s, sample, func(s *tensor.Scope, v headView) {
 		r := v.Geometry.Region
 		inside := region(sample.Valid, r)
@@ -78,24 +105,16 @@ func (h *HeadFeatures) moments(s *tensor.Scope, sample *data.Sample, n int) (*mo
 			second := s.Float64s(s.Matmul(s.Mul(f, f), cells[side]))
 			weight := s.Float64s(s.Sum(cells[side]))[0]
 			for i := range first {
-				sum[b.Start+i] += first[i]
-				squares[b.Start+i] += second[i]
-				total[b.Start+i] += weight
+				m.sum[b.Start+i] += first[i]
+				m.squares[b.Start+i] += second[i]
+				m.total[b.Start+i] += weight
 			}
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &moments{make([]float32, n), make([]float32, n)}
-	for i := range n {
-		if total[i] > 0 {
-			mean := sum[i] / total[i]
-			out.mean[i] = float32(mean)
-			out.deviation[i] = float32(math.Sqrt(max(0, squares[i]/total[i]-mean*mean)))
-		}
-	}
-	return out, nil
+	return m.result(), nil
 }
 
 // key names what decides values that are made from a picture's features.

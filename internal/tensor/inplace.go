@@ -43,3 +43,11 @@ func (s *Scope) ShiftInto(dst *Tensor, v float64) {
 func (s *Scope) GELUInto(dst *Tensor) {
 	s.inPlace("gelu_", func(o *lib.Ctensor) { lib.AtgGelu_(o, dst.c, "none") })
 }
+
+// ClampInto bounds the elements of dst.
+func (s *Scope) ClampInto(dst *Tensor, low, high float64) {
+	a, b := lib.AtsFloat(low), lib.AtsFloat(high)
+	defer lib.AtsFree(a)
+	defer lib.AtsFree(b)
+	s.inPlace("clamp_", func(o *lib.Ctensor) { lib.AtgClamp_(o, dst.c, a, b) })
+}

@@ -227,3 +227,8 @@ func (s *Scope) Attention(q, k, v, bias *Tensor) *Tensor {
 func (s *Scope) Round(a *Tensor) *Tensor {
 	return s.made("round", func(o *lib.Ctensor) { lib.AtgRound(o, a.c) })
 }
+
+// Maximum returns the larger of two elements.
+func (s *Scope) Maximum(a, b *Tensor) *Tensor {
+	return s.made("maximum", func(o *lib.Ctensor) { lib.AtgMaximum(o, a.c, b.c) })
+}

@@ -72,6 +72,13 @@ func (s *Scope) Pad(a *Tensor, bottom, right int64) *Tensor {
 	})
 }
 
+// PadEdge repeats the rim of the last two dimensions of a [B, C, H, W] by width on all sides.
+func (s *Scope) PadEdge(a *Tensor, width int64) *Tensor {
+	return s.made("replication_pad2d", func(o *lib.Ctensor) {
+		lib.AtgReplicationPad2d(o, a.c, []int64{width, width, width, width}, 4)
+	})
+}
+
 // PadGrid adds zeros at the bottom and the right of the middle dimensions of a [B, H, W, C].
 func (s *Scope) PadGrid(a *Tensor, bottom, right int64) *Tensor {
 	if bottom == 0 && right == 0 {
