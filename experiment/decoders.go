@@ -10,6 +10,7 @@ import (
 	"samtune/checkpoints"
 	"samtune/data"
 	"samtune/eval"
+	"samtune/eval/report"
 	"samtune/internal/tensor"
 	"samtune/model"
 	"samtune/train"
@@ -153,8 +154,8 @@ func (r *Run) fitHead(ctx context.Context) (*train.HeadFeatures, *train.Head, er
 		return nil, nil, err
 	}
 	head := heads[0]
-	stage.End(fmt.Sprintf("convex head over %d features in %.1f s: left out of the fit Dice %s at ridge %g, threshold %.2f",
-		len(head.Weight), time.Since(began).Seconds(), three(head.LeftOut), head.Ridge, head.Threshold))
+	stage.End(fmt.Sprintf("convex head over %d features in %.1f s: left out of the fit Dice %s at ridge %g, threshold %s",
+		len(head.Weight), time.Since(began).Seconds(), three(head.LeftOut), head.Ridge, report.Threshold(head.Threshold)))
 	return h, head, nil
 }
 

@@ -15,7 +15,7 @@ import (
 type HeadConfig struct {
 	Pixels    int       // of a picture that it is fitted on
 	Ridges    []float64 // penalties to choose from inside the shots
-	Threshold float64   // probability above which a pixel is inside; 0: chosen inside the shots
+	Threshold float64   // probability above which a pixel is inside; 0: chosen inside the shots, as Head.Threshold says
 	Dice      float64   // weight of a soft Dice term beside the cross-entropy
 	Positive  float64   // factor on the weight of pixels inside
 	Context   bool      // fit a second stage on the first one's logits
@@ -34,7 +34,7 @@ type Head struct {
 	Bias      float32
 	Context   *Context // second stage; nil: there is none
 	Ridge     float64
-	Threshold float64
+	Threshold float64    // probability above which a pixel is inside; 0: of each picture the one that promises the highest Dice
 	LeftOut   eval.Float // mean Dice of the pictures (one shot: of its quarters together) when left out of the fit
 	Mean      []float32  // of the features over the training pictures, before they are standardised
 	Deviation []float32
@@ -46,7 +46,7 @@ type Head struct {
 const thresholds = 99
 
 // FitHeads fits a head for each task. All share every pass over the features of their pictures. Ridge
-// penalty and threshold are those with which pictures that are left out of the fit, one after the other,
+// penalty and rule of the threshold are those with which pictures that are left out of the fit, one after the other,
 // come out best; a single picture's quarters take the place of pictures. There is no step size and no
 // seed: the same pictures give the same bytes. passed is called after each picture's part of a pass.
 func FitHeads(ctx context.Context, h *HeadFeatures, cfg HeadConfig, tasks []HeadTask, passed func()) ([]*Head, error) {
@@ -317,6 +317,45 @@ func (t *tally) dice(threshold int) float64 {
 	return 2 * hit / (all + hit + false_)
 }
 
+// own is the threshold with which the probabilities promise the highest Dice: twice the sum of those above it
+// over their number and the sum of all. It needs no truth.
+func (t *tally) own() int {
+	var all float64
+	for k := range t[0] {
+		all += (t[0][k] + t[1][k]) * (float64(k) + 0.5) / (thresholds + 1)
+	}
+	best, top := 1, 0.0
+	var number, sum float64
+	for k := thresholds; k >= 1; k-- {
+		number += t[0][k] + t[1][k]
+		sum += (t[0][k] + t[1][k]) * (float64(k) + 0.5) / (thresholds + 1)
+		if dice := 2 * sum / (number + all); dice > top {
+			best, top = k, dice
+		}
+	}
+	return best
+}
+
+// ownThreshold is the threshold with which a picture's probabilities promise the highest Dice over its valid
+// region (Dice's expectation, both sums taken for themselves; Lipton et al., ECML 2014, for F1).
+func ownThreshold(p []float32, valid *data.Mask) float64 {
+	var t tally
+	for i, v := range p {
+		if valid.Pix[i] == 1 {
+			t[0][min(thresholds, int(v*(thresholds+1)))]++
+		}
+	}
+	return float64(t.own()) / (thresholds + 1)
+}
+
+// threshold is the probability above which a pixel of a picture is inside.
+func (head *Head) threshold(p []float32, valid *data.Mask) float64 {
+	if head.Threshold > 0 {
+		return head.Threshold
+	}
+	return ownThreshold(p, valid)
+}
+
 // count tallies the pixels that were left out, for each trial and picture, in one pass.
 func (c *convex) count(trials []trial) ([]map[int]*tally, error) {
 	out := make([]map[int]*tally, len(trials))
@@ -372,11 +411,17 @@ func (c *convex) tally(t *tally, g group, target int, p []float32) {
 	}
 }
 
-// best returns the highest mean Dice of the pictures in tallies of what was left out, and the threshold that gives
-// it: the middle of those that come within a two-thousandth of it. at is a threshold that is given, 0: none.
-// Without a picture in which there is something to find Dice is undefined.
+// preferOwn is how much higher the Dice of one threshold for all pictures must be, over pictures that were left
+// out, before it is taken instead of each picture's own: it was chosen on them, the other was not.
+const preferOwn = 0.005
+
+// best returns the mean Dice of the pictures in tallies of what was left out, and the threshold that gives it: 0,
+// each picture's own, or one for all, the middle of those that come within a two-thousandth of the best.
+// at is a threshold that is given, 0: none. Without a picture in which there is something to find Dice
+// is undefined.
 func (c *convex) best(counts map[int]*tally, at float64) (eval.Float, float64) {
 	var curve [thresholds + 1]float64
+	own := 0.0
 	n := 0
 	for image := range c.images { // in order, so that sums come out the same
 		if t := counts[image]; t != nil && t.dice(0) > 0 { // everything foreground scores 0 where there is nothing to find
@@ -384,12 +429,10 @@ func (c *convex) best(counts map[int]*tally, at float64) (eval.Float, float64) {
 			for k := range curve {
 				curve[k] += t.dice(k)
 			}
+			own += t.dice(t.own())
 		}
 	}
 	if n == 0 {
-		if at == 0 {
-			at = 0.5
-		}
 		return eval.Undefined, at
 	}
 	if at > 0 {
@@ -398,6 +441,9 @@ func (c *convex) best(counts map[int]*tally, at float64) (eval.Float, float64) {
 	top, first, last := 0.0, 0, 0
 	for k := 1; k <= thresholds; k++ {
 		top = max(top, curve[k])
+	}
+	if own >= top-preferOwn*float64(n) {
+		return eval.Float(own / float64(n)), 0
 	}
 	for k := 1; k <= thresholds; k++ {
 		if curve[k] >= top-5e-4*float64(n) {
@@ -537,7 +583,8 @@ func (h *HeadFeatures) SegmentAll(s *tensor.Scope, sample *data.Sample, heads []
 	}
 	out := make([]*Segmentation, len(heads))
 	parallel(len(heads), func(i int) {
-		out[i] = threshold(sigmoid(logits[i]), sample.Image.Width, sample.Image.Height, heads[i].Threshold)
+		p := sigmoid(logits[i])
+		out[i] = threshold(p, sample.Image.Width, sample.Image.Height, heads[i].threshold(p, sample.Valid))
 	})
 	return out, nil
 }

@@ -30,7 +30,7 @@ type headFacts struct {
 	Features    []featureFacts `json:"features"`
 	Mirrors     string         `json:"mirrors"`
 	Standardise string         `json:"standardise"`
-	Threshold   float64        `json:"threshold"`
+	Threshold   float64        `json:"threshold"` // 0: each picture's own, that which promises the highest Dice
 	Ridge       float64        `json:"ridge"`
 	LeftOut     eval.Float     `json:"left_out_dice"`
 	Context     string         `json:"context"` // what the second stage reads; empty: there is none

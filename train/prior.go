@@ -42,7 +42,6 @@ func (p *Prior) of(s *tensor.Scope, sample *data.Sample) (*tensorMap, error) {
 	if at >= 0 {
 		head = p.Head.Without(at, len(p.Train))
 	}
-	shift := math.Log(p.Head.Threshold / (1 - p.Head.Threshold))
 	out := &tensorMap{}
 	err := p.Features.levels(s, sample, []*Head{head}, func(s *tensor.Scope, _ []*Head, levels *tensor.Tensor) {
 		z := s.SumDims(levels, 1)
@@ -51,7 +50,8 @@ func (p *Prior) of(s *tensor.Scope, sample *data.Sample) (*tensorMap, error) {
 			maps = contextMaps(s, levels, sample.Valid)
 			z = applyContext(s, maps, []*Head{head})
 		}
-		s.ShiftInto(z, -shift)
+		t := p.Head.threshold(s.Float32s(s.Sigmoid(z)), sample.Valid)
+		s.ShiftInto(z, -math.Log(t/(1-t)))
 		all := s.Unsqueeze(z, 1)
 		if maps != nil {
 			all = s.Cat(1, all, maps)

@@ -71,10 +71,18 @@ func decoderFacts(r *eval.Results) []fact {
 	return out
 }
 
+// Threshold says where a convex head draws the line: 0 stands for each picture's own threshold.
+func Threshold(t float64) string {
+	if t == 0 {
+		return "each picture's own"
+	}
+	return fmt.Sprintf("%.2f", t)
+}
+
 // howFitted says how the run's own decoder was made.
 func howFitted(t eval.Training) fact {
 	if t.Decoder == "linear" {
-		return fact{Name: "Fit", Value: fmt.Sprintf("convex, ridge %g, threshold %.2f; shots left out of it: Dice %s", t.Ridge, t.Threshold, number(t.LeftOutDice, 3))}
+		return fact{Name: "Fit", Value: fmt.Sprintf("convex, ridge %g, threshold %s; shots left out of it: Dice %s", t.Ridge, Threshold(t.Threshold), number(t.LeftOutDice, 3))}
 	}
 	return fact{Name: "Steps", Value: fmt.Sprintf("%d, step %d taken", t.Steps, t.BestStep)}
 }
