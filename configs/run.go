@@ -31,7 +31,8 @@ type Train struct {
 	Warmup          int     `toml:"warmup" doc:"steps over which the learning rate rises; then half a cosine"`
 	Clip            float64 `toml:"clip" doc:"largest norm of the gradient; 0: no clipping"`
 	Flips           bool    `toml:"flips" doc:"mirror features and labels at random"`
-	ValidateEvery   int     `toml:"validate_every" doc:"steps between validations on the held-out shots"`
+	Stopping        string  `toml:"stopping" doc:"how the best step is found inside the shots: holdout keeps a fifth of them out; leave_one_out trains once without each and then on all"`
+	ValidateEvery   int     `toml:"validate_every" doc:"steps between validations on the shots that are held out"`
 	CheckpointEvery int     `toml:"checkpoint_every" doc:"steps between checkpoints"`
 	Keep            int     `toml:"keep" doc:"checkpoints kept beside the best"`
 }
@@ -84,7 +85,7 @@ func Default() *Run {
 		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{},
 		Train: Train{
 			Device: "auto", Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
-			ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
+			Stopping: "holdout", ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
 		},
 		Views: Views{Grid: 1, Feather: 24, MinValid: 0.15},
 		Head: Head{

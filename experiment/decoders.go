@@ -3,8 +3,10 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"samtune/checkpoints"
@@ -21,6 +23,12 @@ const (
 	decoderPlain  = "plain"
 	decoderLinear = "linear"
 	decoderFine   = "fine"
+)
+
+// Ways to find the best step of a training inside the shots.
+const (
+	stopHoldout     = "holdout"
+	stopLeaveOneOut = "leave_one_out"
 )
 
 // decoderNames lists them.
@@ -193,40 +201,95 @@ func (r *Run) fitTrained(ctx context.Context, name string, store *checkpoints.St
 		return nil, err
 	}
 	p.Prior = r.prior
+	job := &train.Job{
+		Predictor: p, Target: r.target, Train: r.list(r.split.Train), Validation: r.list(r.split.Validation), Store: store, LogPath: r.trainLog(name),
+		Config: r.trainConfig(), Warn: func(message string) { r.opt.Progress.Note("warning", message) },
+	}
+	training := eval.Training{TrainCases: ids(r.split.Train), Validation: ids(r.split.Validation), LeftOutDice: eval.Undefined}
+	if r.cfg.Train.Stopping == stopLeaveOneOut && len(r.shots()) > 1 {
+		if job.Config.Stop, training.LeftOutDice, err = r.leaveOneOut(ctx, name, job); err != nil {
+			return nil, err
+		}
+		job.Train, job.Validation = r.shots(), nil
+		training.TrainCases, training.Validation = append(training.TrainCases, training.Validation...), nil
+	}
+	result, err := r.trainShown(ctx, name+" decoder", job)
+	if err != nil {
+		return nil, err
+	}
+	f := r.trained(p, result.Weights)
+	f.training = training
+	f.training.Decoder, f.training.Steps, f.training.BestStep, f.training.BestDice = name, result.Steps, result.BestStep, result.BestDice
+	f.training.ResumedAt, f.training.Parameters, f.training.Threshold = result.ResumedAt, result.Parameters, p.Threshold
+	return f, nil
+}
+
+func (r *Run) trainConfig() train.Config {
 	c := r.cfg.Train
-	stage := r.opt.Progress.Begin("train", c.Steps)
-	result, err := train.Fit(ctx, &train.Job{
-		Predictor: p, Target: r.target, Train: r.list(r.split.Train), Validation: r.list(r.split.Validation), Store: store,
-		LogPath: r.trainLog(name),
-		Config: train.Config{
-			Steps: c.Steps, Batch: c.Batch, LR: c.LR, WeightDecay: c.WeightDecay, Warmup: c.Warmup, Clip: c.Clip, Flips: c.Flips,
-			ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery, Seed: r.cfg.Seed,
-		},
-		Resumed: func(step int) {
-			stage.Add(step, "")
-			r.opt.Progress.Note("train", fmt.Sprintf("resumed at step %d", step))
-		},
-		Warn: func(message string) { r.opt.Progress.Note("warning", message) },
-		Step: func(p train.Point, steps int) {
-			remark := fmt.Sprintf("loss %.3f", p.Loss)
-			if p.ValDice != nil {
-				remark += fmt.Sprintf(", validation Dice %.3f", *p.ValDice)
-			}
-			stage.Add(1, remark)
-		},
-	})
+	return train.Config{
+		Steps: c.Steps, Batch: c.Batch, LR: c.LR, WeightDecay: c.WeightDecay, Warmup: c.Warmup, Clip: c.Clip, Flips: c.Flips,
+		ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery, Seed: r.cfg.Seed,
+	}
+}
+
+// trainShown trains with a progress bar.
+func (r *Run) trainShown(ctx context.Context, what string, job *train.Job) (*train.Result, error) {
+	steps := job.Config.Steps
+	if job.Config.Stop > 0 {
+		steps = job.Config.Stop
+	}
+	stage := r.opt.Progress.Begin("train", steps)
+	job.Resumed = func(step int) {
+		stage.Add(step, "")
+		r.opt.Progress.Note("train", fmt.Sprintf("resumed at step %d", step))
+	}
+	job.Step = func(p train.Point, _ int) {
+		remark := fmt.Sprintf("loss %.3f", p.Loss)
+		if p.ValDice != nil {
+			remark += fmt.Sprintf(", validation Dice %.3f", *p.ValDice)
+		}
+		stage.Add(1, remark)
+	}
+	result, err := train.Fit(ctx, job)
 	if err != nil {
 		stage.End("")
 		return nil, err
 	}
-	stage.End(fmt.Sprintf("%s decoder, %s", name, bestRemark(result)))
-	f := r.trained(p, result.Weights)
-	f.training = eval.Training{
-		Decoder: name, Steps: result.Steps, BestStep: result.BestStep, BestDice: result.BestDice, ResumedAt: result.ResumedAt,
-		Parameters: result.Parameters, TrainCases: ids(r.split.Train), Validation: ids(r.split.Validation),
-		LeftOutDice: eval.Undefined, Threshold: p.Threshold,
+	stage.End(what + ", " + bestRemark(result))
+	return result, nil
+}
+
+// leaveOneOut trains once without each of the shots and returns the step at which those that were left out
+// came out best on average, and their mean Dice there. Each of the trainings goes on where it was cut.
+func (r *Run) leaveOneOut(ctx context.Context, name string, job *train.Job) (step int, dice eval.Float, err error) {
+	shots := r.shots()
+	sum, count := map[int]float64{}, map[int]int{}
+	for i, out := range shots {
+		fold := *job
+		fold.Train, fold.Validation = slices.Delete(slices.Clone(shots), i, i+1), []*data.Sample{out}
+		if fold.Store, err = r.store(filepath.Join(name, "without-"+strconv.Itoa(i+1))); err != nil {
+			return 0, dice, err
+		}
+		fold.LogPath = filepath.Join(r.Dir, fmt.Sprintf("train.%s.without-%d.jsonl", name, i+1))
+		result, err := r.trainShown(ctx, fmt.Sprintf("%s decoder without %s", name, out.ID), &fold)
+		if err != nil {
+			return 0, dice, err
+		}
+		result.Weights.DropOn(r.dev)
+		for step, d := range result.Validation {
+			if d.Defined() {
+				sum[step] += float64(d)
+				count[step]++
+			}
+		}
 	}
-	return f, nil
+	dice = eval.Undefined
+	for _, at := range slices.Sorted(maps.Keys(sum)) {
+		if mean := eval.Float(sum[at] / float64(count[at])); !dice.Defined() || mean > dice {
+			step, dice = at, mean
+		}
+	}
+	return step, dice, nil
 }
 
 func (r *Run) trained(p *train.Predictor, weights model.Weights) *fitted {

@@ -229,6 +229,9 @@ func (r *Run) check() error {
 			return bad("decoder %s is in decoder and compare, or twice in compare", name)
 		}
 	}
+	if c.Train.Stopping != stopHoldout && c.Train.Stopping != stopLeaveOneOut {
+		return bad("train.stopping is %q, want %s or %s", c.Train.Stopping, stopHoldout, stopLeaveOneOut)
+	}
 	if !slices.Contains([]string{"none", "x", "xy"}, c.Head.Mirrors) {
 		return bad("head.mirrors is %q, want none, x or xy", c.Head.Mirrors)
 	}

@@ -22,7 +22,16 @@ type Config struct {
 	Flips           bool    // mirror features and labels at random
 	ValidateEvery   int     // steps between validations
 	CheckpointEvery int     // steps between checkpoints
+	Stop            int     // the step after which training ends, on the schedule of all Steps; 0: after all of them
 	Seed            int64
+}
+
+// last is the step after which training ends.
+func (c Config) last() int {
+	if c.Stop > 0 {
+		return min(c.Stop, c.Steps)
+	}
+	return c.Steps
 }
 
 // Point is a line of the training log.
@@ -55,7 +64,8 @@ type Result struct {
 	BestDice   eval.Float // validation Dice of the best step; undefined without validation
 	ResumedAt  []int
 	Parameters int
-	Weights    model.Weights // of the best step; the caller drops them on the device
+	Weights    model.Weights      // of the best step; the caller drops them on the device
+	Validation map[int]eval.Float // validation Dice by step
 }
 
 // state is what a checkpoint keeps beside tensors.
@@ -97,7 +107,7 @@ func Fit(ctx context.Context, job *Job) (*Result, error) {
 		return nil, err
 	}
 	defer f.log.close()
-	for f.state.Step < job.Config.Steps {
+	for f.state.Step < job.Config.last() {
 		if err := ctx.Err(); err != nil {
 			return nil, f.stop(err)
 		}
@@ -169,7 +179,7 @@ func (f *fit) step() error {
 		return fmt.Errorf("train: step %d: %w", point.Step, err)
 	}
 	f.state.Step = point.Step
-	last := point.Step == c.Steps
+	last := point.Step == c.last()
 	improved := false
 	if len(f.job.Validation) > 0 && (last || point.Step%c.ValidateEvery == 0) {
 		dice, err := f.validate()
@@ -194,7 +204,7 @@ func (f *fit) step() error {
 			return err
 		}
 	}
-	f.job.Step(point, c.Steps)
+	f.job.Step(point, c.last())
 	return nil
 }
 
@@ -298,12 +308,17 @@ func (f *fit) validate() (eval.Float, error) {
 
 // finish returns the best step's weights.
 func (f *fit) finish() (*Result, error) {
+	validation, err := f.log.validation()
+	if err != nil {
+		return nil, err
+	}
 	weights, err := f.best()
 	if err != nil {
 		return nil, err
 	}
 	return &Result{
-		Steps: f.state.Step, BestStep: f.state.BestStep, BestDice: f.state.BestDice,
+		Validation: validation,
+		Steps:      f.state.Step, BestStep: f.state.BestStep, BestDice: f.state.BestDice,
 		ResumedAt: f.resumed, Parameters: f.opt.Len(), Weights: weights,
 	}, nil
 }

@@ -282,3 +282,100 @@ func TestConfigIsChecked(t *testing.T) {
 		})
 	}
 }
+
+// TestStopTakesTheFirstPartOfTheSchedule ends early: the steps until then are those of the whole training.
+func TestStopTakesTheFirstPartOfTheSchedule(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	cache := t.TempDir()
+	run := func(stop int) ([]Point, *Result) {
+		var out []Point
+		j := tinyJob(t, m, cache, t.TempDir())
+		j.Config.Stop = stop
+		j.Step = func(p Point, _ int) { out = append(out, p) }
+		return out, fitted(t, j)
+	}
+	whole, result := run(0)
+	part, cut := run(8)
+	if len(part) != 8 || cut.Steps != 8 {
+		t.Fatalf("%d steps, want 8", len(part))
+	}
+	for i, p := range part {
+		if p.Loss != whole[i].Loss || p.LR != whole[i].LR {
+			t.Errorf("step %d: loss %g at rate %g, want %g at %g", p.Step, p.Loss, p.LR, whole[i].Loss, whole[i].LR)
+		}
+	}
+	for _, step := range []int{4, 8, 12} {
+		if d, ok := result.Validation[step]; !ok || (step <= 8 && d != cut.Validation[step]) {
+			t.Errorf("validation after step %d is %v, %v after the part", step, d, cut.Validation[step])
+		}
+	}
+}
+
+// TestFineStartsAsTheHead compares the fine decoder before its first step with the convex head that it corrects,
+// and takes a few steps.
+func TestFineStartsAsTheHead(t *testing.T) {
+	for _, context_ := range []bool{false, true} {
+		t.Run(fmt.Sprint("second stage ", context_), func(t *testing.T) {
+			m := tiny(t, openDevice(t))
+			dev := m.Device()
+			j := tinyJob(t, m, t.TempDir(), t.TempDir())
+			p := j.Predictor
+			h := &HeadFeatures{Model: m, Cache: p.Cache, Pyramid: Pyramid{Scales: []int{1, 2}, Mirrors: "x", Features: []string{model.Pixels}}}
+			config := headConfig()
+			config.Context = context_
+			shots := append(append([]*data.Sample(nil), j.Train...), j.Validation...)
+			heads, err := FitHeads(context.Background(), h, config, []HeadTask{{"bars", shots}}, func() {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Prior = &Prior{Features: h, Head: heads[0], Train: shots}
+			if p.Decoder, err = m.NewDecoder("fine", h.PriorChannels(context_)); err != nil {
+				t.Fatal(err)
+			}
+			test := picture(9)
+			for i, v := range p.Tiling.Views(m, test) {
+				raw := bytes.Repeat([]byte{byte(i), 0x3c}, 32*8*8)
+				if err := p.Cache.write(p.Cache.path(p.Cache.key(m, v, model.Embedding)), model.Embedding, "F16", []int64{1, 32, 8, 8}, raw); err != nil {
+					t.Fatal(err)
+				}
+			}
+			segment := func(w func(s *tensor.Scope) model.Weights) (fine, linear *Segmentation) {
+				err := dev.Run(func(s *tensor.Scope) (err error) {
+					if linear, err = h.Segment(s, test, heads[0]); err != nil {
+						return err
+					}
+					fine, err = p.Predict(s, w(s), test)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return fine, linear
+			}
+			fine, linear := segment(func(s *tensor.Scope) model.Weights { return m.Weights().With(p.Decoder.Initial(s)) })
+			for i := range fine.Mask.Pix {
+				if test.Valid.Pix[i] == 1 && fine.Mask.Pix[i] != linear.Mask.Pix[i] {
+					t.Fatalf("pixel %d differs from the head's", i)
+				}
+			}
+			losses := []float64{}
+			j.Step = func(p Point, _ int) { losses = append(losses, p.Loss) }
+			result, err := Fit(context.Background(), j)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer result.Weights.DropOn(dev)
+			if !(losses[len(losses)-1] < losses[0]) {
+				t.Errorf("losses %v: want a lower one in the end", losses)
+			}
+			trained, _ := segment(func(*tensor.Scope) model.Weights { return m.Weights().With(result.Weights) })
+			same := true
+			for i, v := range trained.Probability {
+				same = same && v == fine.Probability[i]
+			}
+			if same {
+				t.Error("training changed nothing")
+			}
+		})
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/google/renameio/v2"
+
+	"samtune/eval"
 )
 
 // trainLog is train.jsonl: a Point a line.
@@ -56,3 +58,22 @@ func (l *trainLog) add(p Point) error {
 }
 
 func (l *trainLog) close() { l.file.Close() }
+
+// validation returns the Dice of each validation by its step, that of steps before an interruption included.
+func (l *trainLog) validation() (map[int]eval.Float, error) {
+	text, err := os.ReadFile(l.path)
+	if err != nil {
+		return nil, fmt.Errorf("read training log: %w", err)
+	}
+	out := map[int]eval.Float{}
+	for line := range bytes.Lines(text) {
+		var p Point
+		if err := json.Unmarshal(line, &p); err != nil {
+			return nil, fmt.Errorf("read training log %q: %w", l.path, err)
+		}
+		if p.ValDice != nil {
+			out[p.Step] = eval.Float(*p.ValDice)
+		}
+	}
+	return out, nil
+}
