@@ -35,6 +35,24 @@ type Train struct {
 	ValidateEvery   int     `toml:"validate_every" doc:"steps between validations on the shots that are held out"`
 	CheckpointEvery int     `toml:"checkpoint_every" doc:"steps between checkpoints"`
 	Keep            int     `toml:"keep" doc:"checkpoints kept beside the best"`
+
+	Loss Loss `toml:"loss"`
+}
+
+// Loss weighs the terms of the loss that the decoders plain and fine are trained with; 0 leaves a term out.
+type Loss struct {
+	BCE      float64 `toml:"bce" doc:"weight of binary cross-entropy"`
+	Positive float64 `toml:"positive" doc:"factor on its pixels inside"`
+	Dice     float64 `toml:"dice" doc:"weight of soft Dice"`
+	Focal    float64 `toml:"focal" doc:"weight of the focal loss"`
+	Gamma    float64 `toml:"gamma" doc:"exponent of the focal loss, 1 or more"`
+	Alpha    float64 `toml:"alpha" doc:"share of pixels inside in the focal loss"`
+	Tversky  float64 `toml:"tversky" doc:"weight of the Tversky loss"`
+	Over     float64 `toml:"over" doc:"what false positives weigh in the Tversky loss"`
+	Under    float64 `toml:"under" doc:"what false negatives weigh in the Tversky loss"`
+	ClDice   float64 `toml:"cldice" doc:"weight of soft clDice, for what is thin and long"`
+	Thinning int     `toml:"thinning" doc:"erosions of its skeleton: half the width of the widest structure, in pixels"`
+	Boundary float64 `toml:"boundary" doc:"weight of the boundary loss: 0.01 or so beside others, since it is in pixels"`
 }
 
 // Views say which regions of a picture the network looks at.
@@ -86,6 +104,7 @@ func Default() *Run {
 		Train: Train{
 			Device: "auto", Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
 			Stopping: "holdout", ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
+			Loss: Loss{BCE: 1, Positive: 1, Dice: 1, Gamma: 2, Alpha: 0.5, Over: 0.3, Under: 0.7, Thinning: 5},
 		},
 		Views: Views{Grid: 1, Feather: 24, MinValid: 0.15},
 		Head: Head{

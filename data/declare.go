@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 
@@ -10,21 +11,22 @@ import (
 
 // Decl is a benchmark as its file under configs/benchmarks declares it.
 type Decl struct {
-	Name         string         `toml:"name"`
-	Title        string         `toml:"title"`
-	Task         string         `toml:"task"`
-	Targets      []string       `toml:"targets"`
-	Engine       string         `toml:"engine"` // "pairs" of files, or "fundus", which are generated
-	Citation     string         `toml:"citation"`
-	Licence      string         `toml:"licence"`
-	Get          string         `toml:"get"`           // how to get it
-	Expected     string         `toml:"expected"`      // layout, in words for people
-	NSDTolerance float64        `toml:"nsd_tolerance"` // in the data's unit
-	Folders      []string       `toml:"folders"`       // names that its folder may have under the data folder
-	Layouts      []layout       `toml:"layout"`
-	PoolSize     int            `toml:"pool"` // of generated cases
-	TestSize     int            `toml:"test"`
-	Recipe       map[string]any `toml:"recipe"` // settings of a run that this benchmark wants
+	Name         string           `toml:"name"`
+	Title        string           `toml:"title"`
+	Task         string           `toml:"task"`
+	Targets      []string         `toml:"targets"`
+	Engine       string           `toml:"engine"` // "pairs" of files, or "fundus", which are generated
+	Citation     string           `toml:"citation"`
+	Licence      string           `toml:"licence"`
+	Get          string           `toml:"get"`           // how to get it
+	Expected     string           `toml:"expected"`      // layout, in words for people
+	NSDTolerance float64          `toml:"nsd_tolerance"` // in the data's unit
+	Folders      []string         `toml:"folders"`       // names that its folder may have under the data folder
+	Layouts      []layout         `toml:"layout"`
+	AtLeast      map[string]uint8 `toml:"at_least"` // grey value from which on a target's mask is inside; 128 where there is none
+	PoolSize     int              `toml:"pool"`     // of generated cases
+	TestSize     int              `toml:"test"`
+	Recipe       map[string]any   `toml:"recipe"` // settings of a run that this benchmark wants
 }
 
 // layout is one way in which the files may lie.
@@ -75,6 +77,11 @@ func parseDeclaration(file, text string) (*Decl, error) {
 	}
 	if len(d.Targets) == 0 {
 		return nil, fmt.Errorf("read %s: no targets", file)
+	}
+	for target := range d.AtLeast {
+		if !slices.Contains(d.Targets, target) {
+			return nil, fmt.Errorf("read %s: at_least.%s is of no target", file, target)
+		}
 	}
 	return &d, nil
 }

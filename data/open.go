@@ -70,7 +70,7 @@ func openPairs(b *Benchmark, d *Decl, root string) error {
 			continue
 		}
 		for _, l := range d.Layouts {
-			reason, err := l.open(b, dir)
+			reason, err := l.open(b, dir, d.AtLeast)
 			if err != nil {
 				return fmt.Errorf("open %s: %w", d.Title, err)
 			}
@@ -99,14 +99,14 @@ func notFound(d *Decl, looked ...string) error {
 }
 
 // open fills b with the layout's cases. A layout that does not fit gives the reason.
-func (l layout) open(b *Benchmark, dir string) (reason string, err error) {
-	pool, poolFields, reason, err := l.Pool.find(dir, b.Targets)
+func (l layout) open(b *Benchmark, dir string, atLeast map[string]uint8) (reason string, err error) {
+	pool, poolFields, reason, err := l.Pool.find(dir, b.Targets, atLeast)
 	if reason != "" || err != nil {
 		return reason, err
 	}
 	test, testFields := []Case(nil), true
 	if l.Test != nil {
-		if test, testFields, reason, err = l.Test.find(dir, b.Targets); reason != "" || err != nil {
+		if test, testFields, reason, err = l.Test.find(dir, b.Targets, atLeast); reason != "" || err != nil {
 			return reason, err
 		}
 		if poolFields != testFields {
@@ -148,7 +148,7 @@ func everySecond(cases []Case) (pool, test []Case) {
 // find lists the cases of patterns under dir, ordered by ID, and says whether they have valid regions.
 // Pictures none of which has a mask are a reason that the layout does not fit; when only some have one the
 // copy is incomplete, which is an error: another layout would quietly test on other cases.
-func (p patterns) find(dir string, targets []string) (cases []Case, fields bool, reason string, err error) {
+func (p patterns) find(dir string, targets []string, atLeast map[string]uint8) (cases []Case, fields bool, reason string, err error) {
 	images, err := match(dir, p.Image)
 	if err != nil {
 		return nil, false, "", err
@@ -165,7 +165,7 @@ func (p patterns) find(dir string, targets []string) (cases []Case, fields bool,
 	}
 	withField, lacking, noField := 0, []string(nil), []string(nil)
 	for _, img := range images {
-		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string]string{}}
+		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string]string{}, atLeast: atLeast}
 		for _, t := range targets {
 			path, err := locate(dir, p.Masks[t], img.vars)
 			if errors.Is(err, os.ErrNotExist) {

@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 type pairCase struct {
 	id, image, valid, second string
 	masks                    map[string]string
+	atLeast                  map[string]uint8
 }
 
 func (p pairCase) asCase() Case {
@@ -35,7 +37,7 @@ func (p pairCase) asCase() Case {
 			if err != nil {
 				return nil, err
 			}
-			return ReadMaskFor(p.second, p.image, img)
+			return readMaskFor(p.second, p.image, img, threshold)
 		}
 	}
 	return c
@@ -48,7 +50,11 @@ func (p pairCase) load() (*Sample, error) {
 	}
 	s := &Sample{ID: p.id, Patient: p.id, Image: img, Masks: map[string]*Mask{}, Spacing: [2]float64{1, 1}, Unit: "px"}
 	for target, path := range p.masks {
-		if s.Masks[target], err = ReadMaskFor(path, p.image, img); err != nil {
+		from, declared := p.atLeast[target]
+		if !declared {
+			from = threshold
+		}
+		if s.Masks[target], err = readMaskFor(path, p.image, img, from); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +62,7 @@ func (p pairCase) load() (*Sample, error) {
 		s.Valid = FullMask(img.Width, img.Height)
 		return s, nil
 	}
-	if s.Valid, err = ReadMaskFor(p.valid, p.image, img); err != nil {
+	if s.Valid, err = readMaskFor(p.valid, p.image, img, threshold); err != nil {
 		return nil, err
 	}
 	if s.Valid.Count() == 0 {
@@ -71,18 +77,41 @@ type found struct {
 	vars map[string]string
 }
 
-// match lists the files under dir whose path fits pattern; the variables are in its last part. Upper and
-// lower case are not told apart, since copies differ in it.
+// match lists the files under dir whose path fits pattern. A variable may stand in several parts of the path
+// and means the same in all of them. Upper and lower case of parts with variables and of file names are not
+// told apart, since copies differ in it.
 func match(dir, pattern string) ([]found, error) {
-	folder := filepath.Join(dir, filepath.FromSlash(parent(pattern)))
-	expression := regexp.QuoteMeta(base(pattern))
+	out := []found{{path: dir, vars: map[string]string{}}}
+	parts := strings.Split(pattern, "/")
+	for i, part := range parts {
+		last := i == len(parts)-1
+		var next []found
+		for _, f := range out {
+			if !last && !strings.Contains(part, "{") {
+				next = append(next, found{filepath.Join(f.path, part), f.vars})
+				continue
+			}
+			inside, err := matchPart(f, part, !last)
+			if err != nil {
+				return nil, err
+			}
+			next = append(next, inside...)
+		}
+		out = next
+	}
+	return out, nil
+}
+
+// matchPart lists the files, or else the folders, directly in f whose name fits one part of a pattern.
+func matchPart(f found, part string, folders bool) ([]found, error) {
+	expression := regexp.QuoteMeta(fill(part, f.vars))
 	expression = strings.Replace(expression, `\{id\}`, `(?P<id>[^/]+?)`, 1)
 	expression = strings.Replace(expression, `\{set\}`, `(?P<set>[A-Za-z0-9]+)`, 1)
 	re, err := regexp.Compile(`(?i)^` + expression + `$`)
 	if err != nil {
-		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+		return nil, fmt.Errorf("pattern %q: %w", part, err)
 	}
-	entries, err := os.ReadDir(folder)
+	entries, err := os.ReadDir(f.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -92,16 +121,24 @@ func match(dir, pattern string) ([]found, error) {
 	var out []found
 	for _, e := range entries {
 		m := re.FindStringSubmatch(e.Name())
-		if m == nil || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+		if m == nil || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		f := found{path: filepath.Join(folder, e.Name()), vars: map[string]string{}}
+		path := filepath.Join(f.path, e.Name())
+		if folders {
+			if info, err := os.Stat(path); err != nil || !info.IsDir() { // a link to a folder is one
+				continue
+			}
+		} else if e.IsDir() {
+			continue
+		}
+		vars := maps.Clone(f.vars)
 		for i, name := range re.SubexpNames() {
 			if name != "" {
-				f.vars[name] = m[i]
+				vars[name] = m[i]
 			}
 		}
-		out = append(out, f)
+		out = append(out, found{path, vars})
 	}
 	return out, nil
 }
@@ -130,12 +167,3 @@ func fill(pattern string, vars map[string]string) string {
 	}
 	return pattern
 }
-
-func parent(pattern string) string {
-	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
-		return pattern[:i]
-	}
-	return "."
-}
-
-func base(pattern string) string { return pattern[strings.LastIndexByte(pattern, '/')+1:] }

@@ -42,14 +42,19 @@ func rgb(img image.Image, x, y int) (r, g, b uint8) {
 
 // ReadMask reads a picture file as a binary mask: inside where the grey value is above 127. Palettes are
 // resolved first, so an index has no meaning of its own. The error wraps ErrInvalid.
-func ReadMask(path string) (*Mask, error) {
+func ReadMask(path string) (*Mask, error) { return readMask(path, threshold) }
+
+// threshold is the grey value from which on a pixel is inside where nothing else is declared.
+const threshold = 128
+
+func readMask(path string, from uint8) (*Mask, error) {
 	img, err := ReadImage(path)
 	if err != nil {
 		return nil, err
 	}
 	m := NewMask(img.Width, img.Height)
 	for i := range m.Pix {
-		if grey(img.Pix[3*i], img.Pix[3*i+1], img.Pix[3*i+2]) > 127 {
+		if grey(img.Pix[3*i], img.Pix[3*i+1], img.Pix[3*i+2]) >= from {
 			m.Pix[i] = 1
 		}
 	}
@@ -64,7 +69,11 @@ func grey(r, g, b uint8) uint8 {
 
 // ReadMaskFor reads the mask that belongs to a picture, img from imagePath, whose size it must have.
 func ReadMaskFor(path, imagePath string, img *Image) (*Mask, error) {
-	m, err := ReadMask(path)
+	return readMaskFor(path, imagePath, img, threshold)
+}
+
+func readMaskFor(path, imagePath string, img *Image, from uint8) (*Mask, error) {
+	m, err := readMask(path, from)
 	if err != nil {
 		return nil, err
 	}

@@ -229,6 +229,7 @@ func (r *Run) trainConfig() train.Config {
 	return train.Config{
 		Steps: c.Steps, Batch: c.Batch, LR: c.LR, WeightDecay: c.WeightDecay, Warmup: c.Warmup, Clip: c.Clip, Flips: c.Flips,
 		ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery, Seed: r.cfg.Seed,
+		Loss: train.LossConfig(c.Loss),
 	}
 }
 

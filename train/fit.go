@@ -24,6 +24,7 @@ type Config struct {
 	CheckpointEvery int     // steps between checkpoints
 	Stop            int     // the step after which training ends, on the schedule of all Steps; 0: after all of them
 	Seed            int64
+	Loss            LossConfig
 }
 
 // last is the step after which training ends.
@@ -85,6 +86,8 @@ type fit struct {
 	state   state
 	resumed []int
 	log     *trainLog
+
+	distances map[*data.Sample][]float32 // to the target's boundary, where the loss asks for it
 }
 
 // Fit trains the decoder from the features in the cache. It goes on from the newest checkpoint in the
@@ -130,7 +133,22 @@ func (c Config) check() error {
 	if !(c.LR > 0) || c.WeightDecay < 0 || c.Clip < 0 || c.Warmup < 0 {
 		return fmt.Errorf("train: lr %g, weight_decay %g, clip %g, warmup %d: want lr above 0 and none of the others below", c.LR, c.WeightDecay, c.Clip, c.Warmup)
 	}
-	return nil
+	return c.Loss.check()
+}
+
+// distance returns the signed distance to the target's boundary in a region, [1, 1, height, width], and nil for a
+// loss that doesn't ask for it.
+func (f *fit) distance(s *tensor.Scope, sample *data.Sample, r model.Rect) *tensor.Tensor {
+	if f.job.Config.Loss.Boundary == 0 {
+		return nil
+	}
+	if f.distances[sample] == nil {
+		if f.distances == nil {
+			f.distances = map[*data.Sample][]float32{}
+		}
+		f.distances[sample] = eval.SignedDistance(sample.Masks[f.job.Target])
+	}
+	return s.FromFloat32(crop(f.distances[sample], sample.Image.Width, r), 1, 1, int64(r.Height), int64(r.Width))
 }
 
 // start sets up the optimiser from the released weights or from the newest checkpoint.
@@ -228,12 +246,16 @@ func (f *fit) gradient(s *tensor.Scope, i int) (loss float64, grad *tensor.Tenso
 		shape := []int64{1, 1, int64(r.Height), int64(r.Width)}
 		target := s.ToDType(s.FromUint8(region(v.Sample.Masks[f.job.Target], r), shape...), tensor.Float32)
 		valid := s.ToDType(s.FromUint8(region(v.Sample.Valid, r), shape...), tensor.Float32)
+		distance := f.distance(s, v.Sample, r)
 		if c.Flips && v.Geometry.Width == v.Geometry.Side && v.Geometry.Height == v.Geometry.Side {
 			if axes := flipAxes(c.Seed, i); len(axes) > 0 {
 				for name, t := range in.Features {
 					in.Features[name] = s.Flip(t, axes...)
 				}
 				target, valid = s.Flip(target, axes...), s.Flip(valid, axes...)
+				if distance != nil {
+					distance = s.Flip(distance, axes...)
+				}
 				if prior != nil {
 					prior, in.Prior = s.Flip(prior, axes...), s.Flip(in.Prior, axes...)
 				}
@@ -246,7 +268,7 @@ func (f *fit) gradient(s *tensor.Scope, i int) (loss float64, grad *tensor.Tenso
 			if prior != nil {
 				logits = s.Add(logits, prior)
 			}
-			l := Loss(s, logits, target, valid)
+			l := c.Loss.Loss(s, logits, target, valid, distance)
 			g = s.Backward(l, leaf)
 			loss = s.Item(l)
 		})

@@ -57,7 +57,7 @@ func tinyJob(t testing.TB, m *model.Model, cacheDir, runDir string) *Job {
 	j := &Job{
 		Predictor: p, Target: "bars", Train: []*data.Sample{picture(1), picture(2)}, Validation: []*data.Sample{picture(3)},
 		Store: store, LogPath: filepath.Join(runDir, "train.jsonl"),
-		Config:  Config{Steps: 12, Batch: 2, LR: 1e-3, WeightDecay: 0.01, Warmup: 3, Clip: 1, Flips: true, ValidateEvery: 4, CheckpointEvery: 3, Seed: 7},
+		Config:  Config{Steps: 12, Batch: 2, LR: 1e-3, WeightDecay: 0.01, Warmup: 3, Clip: 1, Flips: true, ValidateEvery: 4, CheckpointEvery: 3, Seed: 7, Loss: DefaultLoss()},
 		Resumed: func(int) {}, Warn: func(string) {}, Step: func(Point, int) {},
 	}
 	for _, s := range append(append([]*data.Sample(nil), j.Train...), j.Validation...) {

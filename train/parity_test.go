@@ -86,7 +86,7 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 			s.Grad(true, func() {
 				leaf := opt.Leaf(s)
 				logits := decoder.Logits(s, opt.Views(s, leaf), model.Inputs{Features: features, Prompt: prompt})
-				loss := Loss(s, logits, target, valid)
+				loss := DefaultLoss().Loss(s, logits, target, valid, nil)
 				if diff := math.Abs(s.Item(loss) - float64(losses[step])); diff > 1e-5 {
 					t.Errorf("loss of step %d differs by %.3g", step, diff)
 				}
@@ -184,7 +184,7 @@ func TestLiteMedSAMGradients(t *testing.T) {
 				s.Grad(true, func() {
 					leaf := opt.Leaf(s)
 					features := map[string]*tensor.Tensor{model.Embedding: load(s, t, v, "embedding_f16")}
-					loss := Loss(s, decoder.Logits(s, opt.Views(s, leaf), model.Inputs{Features: features, Prompt: encoded}), target, valid)
+					loss := DefaultLoss().Loss(s, decoder.Logits(s, opt.Views(s, leaf), model.Inputs{Features: features, Prompt: encoded}), target, valid, nil)
 					if diff := math.Abs(s.Item(loss) - float64(testkit.Values(t, v, kind+".f16.loss")[0])); diff > 1e-5 {
 						t.Errorf("loss differs by %.3g", diff)
 					}

@@ -232,3 +232,26 @@ func (s *Scope) Round(a *Tensor) *Tensor {
 func (s *Scope) Maximum(a, b *Tensor) *Tensor {
 	return s.made("maximum", func(o *lib.Ctensor) { lib.AtgMaximum(o, a.c, b.c) })
 }
+
+// Minimum returns the smaller of two elements.
+func (s *Scope) Minimum(a, b *Tensor) *Tensor {
+	return s.made("minimum", func(o *lib.Ctensor) { lib.AtgMinimum(o, a.c, b.c) })
+}
+
+// Abs returns the absolute value of each element.
+func (s *Scope) Abs(a *Tensor) *Tensor {
+	return s.made("abs", func(o *lib.Ctensor) { lib.AtgAbs(o, a.c) })
+}
+
+// Pow raises each element to a power.
+func (s *Scope) Pow(a *Tensor, exponent float64) *Tensor {
+	return s.scalar("pow", exponent, func(o *lib.Ctensor, v lib.Cscalar) { lib.AtgPowTensorScalar(o, a.c, v) })
+}
+
+// MaxPool returns the largest value in the height x width window around each element of the last two
+// dimensions, both odd.
+func (s *Scope) MaxPool(a *Tensor, height, width int64) *Tensor {
+	return s.made("max_pool2d", func(o *lib.Ctensor) {
+		lib.AtgMaxPool2d(o, a.c, []int64{height, width}, 2, []int64{1, 1}, 2, []int64{height / 2, width / 2}, 2, []int64{1, 1}, 2, 0)
+	})
+}
