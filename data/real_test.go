@@ -25,6 +25,7 @@ func TestRealPairs(t *testing.T) {
 	}{
 		{"drishti", 8, 4, map[string]float64{"disc": 0.01, "cup": 0.003}, map[string]float64{"disc": 0.08, "cup": 0.05}},
 		{"kvasir_seg", 30, 30, map[string]float64{"polyp": 0.05}, map[string]float64{"polyp": 0.3}},
+		{"ph2", 12, 12, map[string]float64{"lesion": 0.1}, map[string]float64{"lesion": 0.6}},
 		{"montgomery", 12, 12, map[string]float64{"lungs": 0.15}, map[string]float64{"lungs": 0.4}},
 		{"cholec80_instruments", 7, 6, map[string]float64{"instrument": 0.01}, map[string]float64{"instrument": 0.4}},
 	} {
