@@ -1,13 +1,13 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune zeroshot evaluate test test-pure test-cuda lint fuzz clean
+.PHONY: help setup build finetune curve compare zeroshot evaluate test test-pure test-cuda lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
-FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(TARGET),--target '$(TARGET)') $(if $(SEED),--seed '$(SEED)') $(if $(MODEL),--model '$(MODEL)') \
+FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SEED),--seed '$(SEED)') $(if $(MODEL),--model '$(MODEL)') \
 	$(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(DEVICE),--device '$(DEVICE)') \
-	$(if $(CONFIG),--config '$(CONFIG)') $(if $(AGAIN),--again) $(foreach s,$(SET),--set '$(s)')
+	$(if $(CONFIG),--config '$(CONFIG)') $(foreach s,$(SET),--set '$(s)')
 
 help: ## list the targets
 	@echo 'samtune: fine-tune SAM on a few annotated images, and say honestly how much that helped'
@@ -15,7 +15,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST)
 	@echo
 	@echo 'variables of finetune and zeroshot, all optional:'
-	@echo '  DATASET=drive TARGET=vessels SHOTS=5 SEED=1 DECODER=linear COMPARE=plain MODEL=lite_medsam OUT=dir DATA=dir CACHE=dir DEVICE=cuda CONFIG=my.toml AGAIN=1'
+	@echo '  DATASET=drive TARGET=vessels PROFILE=fast SHOTS=5 SEED=1 DECODER=linear COMPARE=plain MODEL=lite_medsam OUT=dir DATA=dir CACHE=dir DEVICE=cuda CONFIG=my.toml AGAIN=1'
 	@echo '  SET="train.steps=100 train.lr=1e-4"   any other setting'
 	@echo '  LIBTORCH=/path                        a libtorch that is already there'
 
@@ -27,13 +27,20 @@ build: setup ## build bin/samtune
 	@$(GO_ENV) && go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
 
 finetune: build ## the main job: fine-tune on a few images and compare with zero-shot
-	@bin/samtune finetune $(FLAGS) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(DECODER),--decoder '$(DECODER)') $(if $(COMPARE),--compare '$(COMPARE)')
+	@bin/samtune finetune $(FLAGS) $(if $(AGAIN),--again) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(DECODER),--decoder '$(DECODER)') $(if $(COMPARE),--compare '$(COMPARE)')
+
+curve: build ## Dice over the number of shots, many draws at once: SHOTS=1,3,5,10,20 SEEDS=10
+	@bin/samtune curve $(FLAGS) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(SEEDS),--seeds '$(SEEDS)')
+
+compare: build ## zero-shot and each decoder over all benchmarks that are present
+	@bin/samtune compare $(if $(SHOTS),--shots '$(SHOTS)') $(if $(SEED),--seed '$(SEED)') $(if $(OUT),--out '$(OUT)') \
+	  $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(DEVICE),--device '$(DEVICE)')
 
 zeroshot: build ## the comparison without training
-	@bin/samtune zeroshot $(FLAGS)
+	@bin/samtune zeroshot $(FLAGS) $(if $(AGAIN),--again)
 
 evaluate: build ## test what a run fine-tuned: CHECKPOINT=runs/...
-	@bin/samtune evaluate --checkpoint '$(CHECKPOINT)' $(FLAGS)
+	@bin/samtune evaluate --checkpoint '$(CHECKPOINT)' $(FLAGS) $(if $(AGAIN),--again)
 
 test: setup ## all tests
 	@python3 -m unittest -q scripts/test_setup.py

@@ -114,6 +114,6 @@ func Default() *Run {
 		Eval: Eval{
 			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, Threshold: 0.5, Thickness: []float64{},
 		},
-		Cache: Cache{DType: "float16", BudgetGB: 20},
+		Cache: Cache{DType: "float16", BudgetGB: 24},
 	}
 }

@@ -27,6 +27,8 @@ type Decl struct {
 	PoolSize     int              `toml:"pool"`     // of generated cases
 	TestSize     int              `toml:"test"`
 	Recipe       map[string]any   `toml:"recipe"` // settings of a run that this benchmark wants
+
+	Profiles map[string]map[string]any `toml:"profile"` // settings over the recipe, by name: "fast"
 }
 
 // layout is one way in which the files may lie.
@@ -71,7 +73,7 @@ func parseDeclaration(file, text string) (*Decl, error) {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	for _, key := range meta.Undecoded() {
-		if key[0] != "recipe" {
+		if key[0] != "recipe" && key[0] != "profile" {
 			return nil, fmt.Errorf("read %s: unknown key %q", file, key.String())
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"samtune/configs"
 	"samtune/data"
 	"samtune/eval"
 	"samtune/internal/tensor"
@@ -77,7 +78,12 @@ const (
 func LearningCurve(ctx context.Context, opt Options, shots []int, seeds []int64) (*Curve, error) {
 	r := &Run{opt: opt, cfg: opt.Config, samples: map[string]*data.Sample{}, started: time.Now()}
 	defer r.close()
-	r.cfg.Decoder, r.cfg.Compare = decoderLinear, nil
+	for _, n := range shots {
+		if n < 1 {
+			return nil, fmt.Errorf("%w: shots is %d, want 1 or more", configs.ErrConfig, n)
+		}
+	}
+	r.cfg.Decoder, r.cfg.Compare, r.cfg.Shots = decoderLinear, []string{}, 1 // the last is not used
 	if err := r.open(); err != nil {
 		return nil, err
 	}

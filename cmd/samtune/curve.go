@@ -15,6 +15,7 @@ func (a *app) curve() *cobra.Command {
 	var f runFlags
 	var shots []int
 	var seeds int
+	f.shots = 1 // the run that the settings are read for; the flag below is a list
 	c := &cobra.Command{
 		Use:   "curve",
 		Short: "Dice over the number of shots: the convex head fitted on many draws of images at once",

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,11 +21,11 @@ import (
 
 // runFlags are the flags of finetune and zeroshot.
 type runFlags struct {
-	config, benchmark, target, model, weights, device, decoder, out, runs string
-	shots                                                                 int
-	seed                                                                  int64
-	compare, set                                                          []string
-	again                                                                 bool
+	config, benchmark, target, model, weights, device, decoder, profile, out, runs string
+	shots                                                                          int
+	seed                                                                           int64
+	compare, set                                                                   []string
+	again                                                                          bool
 }
 
 func (a *app) finetune() *cobra.Command {
@@ -71,6 +73,7 @@ func (f *runFlags) addBenchmark(c *cobra.Command) {
 	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
 	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
 	c.Flags().Int64Var(&f.seed, "seed", 1, "seed of the draw of shots and of the training")
+	c.Flags().StringVar(&f.profile, "profile", "", "settings that the benchmark declares beside its recipe, as fast")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "any setting as key=value, as train.lr=1e-4; repeatable")
 }
 
@@ -119,8 +122,20 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	base := []configs.Layer{recipe}
+	if f.profile != "" {
+		settings, ok := declared.Profiles[f.profile]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s has no profile %q: it has %s", configs.ErrConfig, declared.Name, f.profile, known(declared.Profiles))
+		}
+		l, err := configs.MapLayer("profile "+f.profile+" of "+declared.Name, settings)
+		if err != nil {
+			return nil, err
+		}
+		base = append(base, l)
+	}
 	cfg := configs.Default()
-	for _, l := range append([]configs.Layer{recipe}, layers...) {
+	for _, l := range append(base, layers...) {
 		if err := cfg.Apply(l); err != nil {
 			return nil, err
 		}
@@ -129,6 +144,14 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 		cfg.Eval.NSDTolerance = declared.NSDTolerance
 	}
 	return cfg, nil
+}
+
+// known lists the names of profiles.
+func known(profiles map[string]map[string]any) string {
+	if len(profiles) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(profiles)), ", ")
 }
 
 // listText writes words as a list of TOML.

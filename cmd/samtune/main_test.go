@@ -244,7 +244,7 @@ func TestKilledRunGoesOnToTheSameBytes(t *testing.T) {
 	}
 	for _, step := range []string{"step-000002", "step-000008"} {
 		c, _ := child(t, short(t, killed)...)
-		waitFor(t, filepath.Join(killed, "checkpoints", step))
+		waitFor(t, filepath.Join(killed, "checkpoints", "plain", step))
 		if err := c.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +258,7 @@ func TestKilledRunGoesOnToTheSameBytes(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
 	for _, name := range []string{"per_case.csv", "train.jsonl", "split.toml", "config.toml",
-		"checkpoints/step-000012/weights.safetensors", "checkpoints/step-000012/optim.safetensors", "checkpoints/step-000012/MANIFEST.json"} {
+		"checkpoints/plain/step-000012/weights.safetensors", "checkpoints/plain/step-000012/optim.safetensors", "checkpoints/plain/step-000012/MANIFEST.json"} {
 		if !bytes.Equal(read(t, killed, name), read(t, whole, name)) {
 			t.Errorf("%s differs from that of a run that was not killed", name)
 		}
@@ -286,7 +286,7 @@ func TestInterruptLeavesACheckpoint(t *testing.T) {
 	if !strings.Contains(errOut.String(), "with a checkpoint") {
 		t.Errorf("it says %q, want that there is a checkpoint", errOut)
 	}
-	if found, _ := filepath.Glob(filepath.Join(dir, "checkpoints", "step-*", "MANIFEST.json")); len(found) != 1 {
+	if found, _ := filepath.Glob(filepath.Join(dir, "checkpoints", "plain", "step-*", "MANIFEST.json")); len(found) != 1 {
 		t.Errorf("%d checkpoints, want 1", len(found))
 	}
 }
