@@ -177,15 +177,17 @@ func (r *Run) fitLinear(ctx context.Context, store *checkpoints.Store) (*fitted,
 		return nil, err
 	}
 	r.prior = &train.Prior{Features: h, Head: head, Train: r.shots()}
-	return r.linear(h, head), nil
+	f := r.linear(h, head)
+	f.training.TrainCases = append(ids(r.split.Train), ids(r.split.Validation)...)
+	return f, nil
 }
 
 func (r *Run) linear(h *train.HeadFeatures, head *train.Head) *fitted {
 	return &fitted{
 		name: decoderLinear, prompt: "no prompt",
 		training: eval.Training{
-			Decoder: decoderLinear, TrainCases: append(ids(r.split.Train), ids(r.split.Validation)...), Parameters: len(head.Weight) + 1,
-			BestDice: eval.Undefined, LeftOutDice: head.LeftOut, Ridge: head.Ridge, Threshold: head.Threshold,
+			Decoder: decoderLinear, Parameters: head.Parameters(), BestDice: eval.Undefined,
+			LeftOutDice: head.LeftOut, Ridge: head.Ridge, Threshold: head.Threshold,
 		},
 		segment: func(s *tensor.Scope, sample *data.Sample) (*train.Segmentation, error) {
 			return h.Segment(s, sample, head)

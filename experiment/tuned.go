@@ -101,17 +101,13 @@ func (r *Run) testTuned(ctx context.Context) error {
 
 // openFitted loads the decoder that a run left.
 func (r *Run) openFitted(t *Tuned) (*fitted, error) {
-	training := eval.Training{Decoder: r.cfg.Decoder, BestDice: eval.Undefined, LeftOutDice: eval.Undefined}
 	if r.cfg.Decoder == decoderLinear {
 		h := r.headFeatures()
 		head, err := train.LoadHead(h, t.Path)
 		if err != nil {
 			return nil, err
 		}
-		f := r.linear(h, head)
-		training.Threshold, training.Ridge, training.LeftOutDice = head.Threshold, head.Ridge, head.LeftOut
-		f.training = training
-		return f, nil
+		return r.linear(h, head), nil
 	}
 	p, err := r.predictor(r.cfg.Decoder)
 	if err != nil {
@@ -130,7 +126,6 @@ func (r *Run) openFitted(t *Tuned) (*fitted, error) {
 		return nil, err
 	}
 	f := r.trained(p, weights)
-	training.Threshold = p.Threshold
-	f.training = training
+	f.training = eval.Training{Decoder: r.cfg.Decoder, BestDice: eval.Undefined, LeftOutDice: eval.Undefined, Threshold: p.Threshold}
 	return f, nil
 }

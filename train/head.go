@@ -271,6 +271,15 @@ func (head *Head) set(w []float64) {
 	head.Bias = float32(w[len(w)-1])
 }
 
+// Parameters is how many numbers were fitted.
+func (head *Head) Parameters() int {
+	n := len(head.Weight) + 1
+	if head.Context != nil {
+		n += len(head.Context.Weight) + 1
+	}
+	return n
+}
+
 // Without returns the head that was fitted without the i-th of several training pictures, and the head itself for a
 // single one.
 func (head *Head) Without(i, pictures int) *Head {

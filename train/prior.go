@@ -17,6 +17,8 @@ type Prior struct {
 	Head     *Head
 	Train    []*data.Sample // that the head was fitted on; empty for a head that was read from a file
 	known    map[*data.Sample]*tensorMap
+	last     *data.Sample // the other picture that was asked for last, view by view
+	lastMap  *tensorMap
 }
 
 // tensorMap holds maps of a picture's size, [channels][height x width].
@@ -37,6 +39,9 @@ func (h *HeadFeatures) PriorChannels(context bool) int {
 func (p *Prior) of(s *tensor.Scope, sample *data.Sample) (*tensorMap, error) {
 	if kept, ok := p.known[sample]; ok {
 		return kept, nil
+	}
+	if sample == p.last {
+		return p.lastMap, nil
 	}
 	head, at := p.Head, slices.Index(p.Train, sample)
 	if at >= 0 {
@@ -66,7 +71,9 @@ func (p *Prior) of(s *tensor.Scope, sample *data.Sample) (*tensorMap, error) {
 			p.known = map[*data.Sample]*tensorMap{}
 		}
 		p.known[sample] = out
+		return out, nil
 	}
+	p.last, p.lastMap = sample, out
 	return out, nil
 }
 
