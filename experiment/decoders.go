@@ -34,18 +34,22 @@ const (
 // decoderNames lists them.
 func decoderNames() []string { return []string{decoderPlain, decoderLinear, decoderFine} }
 
-// decoders lists the run's decoders: those that are only compared with first, its own last. The fine one
-// corrects the linear one, which is therefore always fitted and shown with it.
+// decoders lists the run's decoders, each once: the linear one first, its own last unless that is it. The fine
+// one corrects the linear one, which is therefore always fitted and shown with it.
 func (r *Run) decoders() []string {
-	all := append(append([]string(nil), r.cfg.Compare...), r.cfg.Decoder)
-	if slices.Contains(all, decoderFine) {
-		all = slices.DeleteFunc(all, func(name string) bool { return name == decoderLinear && name != r.cfg.Decoder })
-		if r.cfg.Decoder != decoderLinear {
-			return append([]string{decoderLinear}, all...)
+	var out []string
+	for _, name := range append(slices.Clone(r.cfg.Compare), r.cfg.Decoder) {
+		if i := slices.Index(out, name); i >= 0 {
+			out = slices.Delete(out, i, i+1)
 		}
-		return append([]string{decoderLinear}, slices.DeleteFunc(all, func(name string) bool { return name == decoderLinear })...)
+		out = append(out, name)
 	}
-	return all
+	if i := slices.Index(out, decoderLinear); i >= 0 {
+		out = slices.Delete(out, i, i+1)
+	} else if !slices.Contains(out, decoderFine) {
+		return out
+	}
+	return append([]string{decoderLinear}, out...)
 }
 
 // fitted is a decoder after it was fitted on the shots.

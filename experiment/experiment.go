@@ -142,6 +142,9 @@ func (r *Run) open() error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := r.headFeatures().Pyramid.Blocks(spec); err != nil {
+		return fmt.Errorf("%w: %w", configs.ErrConfig, err)
+	}
 	if r.dev, err = tensor.Open(cfg.Train.Device, cfg.Train.Threads); err != nil {
 		return err
 	}
@@ -221,12 +224,9 @@ func (r *Run) check() error {
 	case c.Cache.Batch < 0 || c.Cache.BudgetGB < 0:
 		return bad("cache.batch is %d, cache.budget_gb %g: want 0 or more", c.Cache.Batch, c.Cache.BudgetGB)
 	}
-	for i, name := range r.decoders() {
+	for _, name := range r.decoders() {
 		if !slices.Contains(decoderNames(), name) {
 			return bad("decoder %q is unknown: there is %s", name, strings.Join(decoderNames(), ", "))
-		}
-		if slices.Contains(r.decoders()[:i], name) {
-			return bad("decoder %s is in decoder and compare, or twice in compare", name)
 		}
 	}
 	if c.Train.Stopping != stopHoldout && c.Train.Stopping != stopLeaveOneOut {
@@ -234,6 +234,12 @@ func (r *Run) check() error {
 	}
 	if !slices.Contains([]string{"none", "x", "xy"}, c.Head.Mirrors) {
 		return bad("head.mirrors is %q, want none, x or xy", c.Head.Mirrors)
+	}
+	if err := (train.LossConfig(c.Train.Loss)).Check(); err != nil {
+		return fmt.Errorf("%w: %w", configs.ErrConfig, err)
+	}
+	if err := r.headConfig().Check(); err != nil {
+		return fmt.Errorf("%w: %w", configs.ErrConfig, err)
 	}
 	for _, p := range c.Eval.Prompts {
 		if !slices.Contains(eval.PromptKinds(), p) {

@@ -133,7 +133,7 @@ func (c Config) check() error {
 	if !(c.LR > 0) || c.WeightDecay < 0 || c.Clip < 0 || c.Warmup < 0 {
 		return fmt.Errorf("train: lr %g, weight_decay %g, clip %g, warmup %d: want lr above 0 and none of the others below", c.LR, c.WeightDecay, c.Clip, c.Warmup)
 	}
-	return c.Loss.check()
+	return c.Loss.Check()
 }
 
 // distance returns the signed distance to the target's boundary in a region, [1, 1, height, width], and nil for a

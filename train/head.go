@@ -89,7 +89,8 @@ type fold struct {
 	groups  []int // left out
 }
 
-func (c HeadConfig) check() error {
+// Check says what is wrong with a fit's settings.
+func (c HeadConfig) Check() error {
 	if c.Pixels < 100 || len(c.Ridges) == 0 || c.Dice < 0 || !(c.Positive > 0) || c.Threshold < 0 || c.Threshold >= 1 {
 		return fmt.Errorf("fit: pixels %d, ridges %v, dice %g, positive %g, threshold %g: want 100 pixels or more, a ridge, dice from 0, positive above 0, a threshold from 0 to 1",
 			c.Pixels, c.Ridges, c.Dice, c.Positive, c.Threshold)
@@ -104,7 +105,7 @@ func (c HeadConfig) check() error {
 
 // designs gathers the pictures' features at the sampled pixels and sets up the groups.
 func (f *headFit) designs() error {
-	if err := f.cfg.check(); err != nil {
+	if err := f.cfg.Check(); err != nil {
 		return err
 	}
 	_, n, err := f.h.Pyramid.Blocks(f.h.Model.Spec)

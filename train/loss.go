@@ -29,7 +29,8 @@ func DefaultLoss() LossConfig {
 	return LossConfig{BCE: 1, Positive: 1, Dice: 1, Gamma: 2, Alpha: 0.5, Over: 0.3, Under: 0.7, Thinning: 5}
 }
 
-func (c LossConfig) check() error {
+// Check says what is wrong with a loss.
+func (c LossConfig) Check() error {
 	sum := 0.0
 	for _, w := range []float64{c.BCE, c.Dice, c.Focal, c.Tversky, c.ClDice, c.Boundary} {
 		if !(w >= 0) {

@@ -86,7 +86,7 @@ func TestLossesFollowMONAI(t *testing.T) {
 			if worst > 2e-5*largest {
 				t.Errorf("gradient differs by up to %.2g of %.2g", worst, largest)
 			}
-			if err := c.check(); err != nil {
+			if err := c.Check(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -205,11 +205,11 @@ func TestLossesThatMakeNoSenseAreRefused(t *testing.T) {
 		"below, tversky": func(c *LossConfig) { c.Tversky, c.Over = 1, -1 },
 	} {
 		c := DefaultLoss()
-		if err := c.check(); err != nil {
+		if err := c.Check(); err != nil {
 			t.Fatal(err)
 		}
 		change(&c)
-		if err := c.check(); err == nil || !strings.HasPrefix(err.Error(), "train: ") {
+		if err := c.Check(); err == nil || !strings.HasPrefix(err.Error(), "train: ") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"samtune/eval"
+	"samtune/eval/report"
 	"samtune/experiment"
 )
 
@@ -64,7 +66,11 @@ func curveTable(w io.Writer, c *experiment.Curve) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(tw, "%s %s, %d test images\tdraws\tDice\tsd\tlowest\thighest\tleft out\tsensitivity\tAUC\tclDice\n", c.Title, c.Target, c.Cases)
 	for _, r := range c.Rows {
-		fmt.Fprintf(tw, "%d shots\t%d\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t%.3f\t%.3f\t%.3f\n", r.Shots, r.Draws, r.Dice, r.SD, r.Min, r.Max, r.LeftOut, r.Sensitivity, r.AUC, r.ClDice)
+		fmt.Fprintf(tw, "%d shots\t%d", r.Shots, r.Draws)
+		for _, v := range []eval.Float{r.Dice, r.SD, r.Min, r.Max, r.LeftOut, r.Sensitivity, r.AUC, r.ClDice} {
+			fmt.Fprintf(tw, "\t%s", report.Number(v, 4))
+		}
+		fmt.Fprintln(tw)
 	}
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)

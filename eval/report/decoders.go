@@ -50,6 +50,8 @@ func comparisons(r *eval.Results) []string {
 func sentence(a, b decoder, p eval.Paired) string {
 	what := "no difference is confirmed, and a loss of " + fmt.Sprint(margin) + " is not excluded"
 	switch {
+	case p.CI95[0] > -margin && p.CI95[1] < margin:
+		what = fmt.Sprintf("they are equally good: a difference of %g or more is excluded", margin)
 	case judge(&p) == raised:
 		what = "the former is better"
 	case judge(&p) == lowered:

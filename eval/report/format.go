@@ -12,6 +12,9 @@ import (
 // missing stands where a value is not defined.
 const missing = "–"
 
+// Number prints a value with that many digits after the point, and a dash where it is not defined.
+func Number(f eval.Float, digits int) string { return number(f, digits) }
+
 func number(f eval.Float, digits int) string {
 	if v := float64(f); math.IsNaN(v) || math.IsInf(v, 0) {
 		return missing

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"encoding/json"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"samtune/internal/testkit"
+)
+
+// head are settings of a small convex head.
+func head(args []string) []string {
+	return append(args, "--set", "head.scales=[1]", "--set", "head.mirrors=none", "--set", "head.whole=[]", "--set", "head.features=[\"pixels\", \"stage1\"]",
+		"--set", "head.pixels=4000", "--set", "head.ridges=[1e-3, 1e-2]", "--set", "head.context=true")
+}
+
+// afterRows are the lines of a run's table that belong to its own decoder.
+func afterRows(t *testing.T, dir string) string {
+	t.Helper()
+	var lines []string
+	for _, l := range strings.Split(string(read(t, dir, "per_case.csv")), "\n") {
+		if strings.HasPrefix(l, "after,") {
+			lines = append(lines, l)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestDecodersSideBySide fits all three on the same shots and takes up what they left.
+func TestDecodersSideBySide(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "fine")
+	args := head(short(t, dir, "--decoder", "fine", "--compare", "plain"))
+	code, out, errOut := call(args...)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	if !strings.Contains(out, "The convex head, fitted in") || !strings.Contains(out, "against the plain decoder") {
+		t.Errorf("the table does not compare the decoders: %s", out)
+	}
+	var results struct {
+		Training struct{ Decoder string }
+		Others   []struct {
+			Key     string
+			Paired  *struct{ N int }
+			Against *struct{ N int }
+		}
+	}
+	if err := json.Unmarshal(read(t, dir, "results.json"), &results); err != nil {
+		t.Fatal(err)
+	}
+	if len(results.Others) != 2 || results.Others[0].Key != "linear" || results.Others[1].Key != "plain" || results.Training.Decoder != "fine" {
+		t.Fatalf("%+v: want linear and plain beside fine", results)
+	}
+	for _, o := range results.Others {
+		if o.Paired == nil || o.Paired.N != 12 || o.Against == nil || o.Against.N != 12 {
+			t.Errorf("%s is not compared over 12 cases", o.Key)
+		}
+	}
+	if page := string(read(t, dir, "report.html")); !strings.Contains(page, "convex head") || !strings.Contains(page, "fine-tuned plain decoder") {
+		t.Error("the report does not show the other decoders")
+	}
+
+	linear := filepath.Join(t.TempDir(), "linear")
+	if code, _, errOut := call(head(short(t, linear, "--decoder", "linear"))...); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	picture := filepath.Join(t.TempDir(), "eye.png")
+	img := image.NewRGBA(image.Rect(0, 0, 90, 70))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i * 37)
+	}
+	writePNG(t, picture, img)
+	for name, run := range map[string]string{"fine": dir, "linear": linear} {
+		t.Run(name+" is tested again", func(t *testing.T) {
+			to := t.TempDir()
+			code, _, errOut := call("evaluate", "--checkpoint", run, "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", to, "--quiet")
+			if code != 0 {
+				t.Fatalf("exit code %d: %s", code, errOut)
+			}
+			if got, want := afterRows(t, to), afterRows(t, run); got != want || want == "" {
+				t.Error("it scores otherwise than in its own run")
+			}
+		})
+		t.Run(name+" predicts", func(t *testing.T) {
+			to := filepath.Join(t.TempDir(), "masks")
+			code, _, errOut := call("predict", "--checkpoint", run, "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", to, picture)
+			if code != 0 {
+				t.Fatalf("exit code %d: %s", code, errOut)
+			}
+			read(t, to, "eye_mask.png")
+			read(t, to, "eye_probability.png")
+		})
+	}
+	t.Run("the head is that of the fine run", func(t *testing.T) {
+		weights := filepath.Join("checkpoints", "linear", "step-000001", "weights.safetensors")
+		if string(read(t, dir, weights)) != string(read(t, linear, weights)) {
+			t.Error("the same shots and settings gave two heads")
+		}
+	})
+}
+
+// TestLeaveOneOutStopping trains once without each shot and then on all of them.
+func TestLeaveOneOutStopping(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	code, _, errOut := call(short(t, dir, "--set", "train.stopping=leave_one_out")...)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	var results struct {
+		Training struct {
+			Steps       int
+			Validation  []string
+			Train_cases []string
+			LeftOut     *float64 `json:"left_out_dice"`
+		}
+	}
+	if err := json.Unmarshal(read(t, dir, "results.json"), &results); err != nil {
+		t.Fatal(err)
+	}
+	tr := results.Training
+	if len(tr.Validation) != 0 || len(tr.Train_cases) != 3 || tr.LeftOut == nil || (tr.Steps != 6 && tr.Steps != 12) {
+		t.Errorf("%+v: want all three shots trained on until a step at which the left-out ones were looked at", tr)
+	}
+	for _, fold := range []string{"without-1", "without-2", "without-3"} {
+		if _, err := os.Stat(filepath.Join(dir, "train.plain."+fold+".jsonl")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCurve(t *testing.T) {
+	dir := t.TempDir()
+	args := head([]string{"curve", "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", dir, "--shots", "1,2,20", "--seeds", "2", "--quiet"})
+	code, out, errOut := call(args...)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	var curve struct {
+		Rows   []struct{ Shots, Draws int }
+		Points []struct{ Seeds []int }
+	}
+	if err := json.Unmarshal(read(t, dir, "curve.json"), &curve); err != nil {
+		t.Fatal(err)
+	}
+	if len(curve.Rows) != 3 || curve.Rows[0].Draws != 2 || curve.Rows[2].Draws != 1 || len(curve.Points) != 5 || len(curve.Points[4].Seeds) != 2 {
+		t.Errorf("%+v: want two draws of 1 and of 2 shots, and one of all 20", curve)
+	}
+	if strings.Contains(out, "NaN") || strings.Count(string(read(t, dir, "curve.csv")), "\n") != 1+5*12 {
+		t.Errorf("table %s", out)
+	}
+	if code, _, errOut := call("curve", "--shots", "0", "--weights", testkit.LiteMedSAM(t)); code != exitUsage || !strings.Contains(errOut, "shots is 0") {
+		t.Errorf("exit code %d: %s", code, errOut)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	runs := t.TempDir()
+	args := head([]string{"compare", "--benchmarks", "fundus,drive", "--decoders", "plain,linear", "--weights", testkit.LiteMedSAM(t), "--cache", shared,
+		"--runs", runs, "--shots", "3", "--data", t.TempDir(), "--set", "views.grid=1", "--set", "train.steps=6", "--set", `eval.prompts=["box"]`})
+	code, out, errOut := call(args...)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	if !strings.Contains(errOut, "DRIVE: not found") || !strings.Contains(out, "Synthetic fundus vessels") || !strings.Contains(out, "linear against plain") {
+		t.Errorf("%s%s", errOut, out)
+	}
+	for _, name := range []string{"compare.json", "compare.md"} {
+		read(t, runs, "compare-3shot-seed1", name)
+	}
+}
+
+func TestSettingsOfDecodersAreChecked(t *testing.T) {
+	for set, says := range map[string]string{
+		"decoder=fancy":             "fancy",
+		`compare=["fancy"]`:         "fancy",
+		"head.mirrors=z":            "head.mirrors",
+		"head.scales=[2, 1]":        "scales",
+		"head.scales=[]":            "scales",
+		`head.features=["stage9"]`:  "stage9",
+		"head.ridges=[]":            "ridges",
+		"head.ridges=[0.0]":         "ridge",
+		"head.pixels=5":             "pixels",
+		"head.positive=0.0":         "positive",
+		"head.threshold=1.5":        "threshold",
+		"train.stopping=never":      "train.stopping",
+		"train.loss.dice=-1.0":      "weight",
+		"eval.thickness=[3.0, 1.0]": "eval.thickness",
+		"cache.budget_gb=-1.0":      "budget_gb",
+	} {
+		t.Run(set, func(t *testing.T) {
+			args := short(t, filepath.Join(t.TempDir(), "run"))
+			if strings.HasPrefix(set, "head.") {
+				args = append(args, "--decoder", "linear")
+			}
+			code, _, errOut := call(append(args, "--set", set)...)
+			if code != exitUsage || !strings.Contains(errOut, says) {
+				t.Errorf("exit code %d: %s", code, errOut)
+			}
+		})
+	}
+	code, _, errOut := call("finetune", "--benchmark", "fundus", "--profile", "slow", "--weights", testkit.LiteMedSAM(t))
+	if code != exitUsage || !strings.Contains(errOut, "slow") {
+		t.Errorf("unknown profile: exit code %d: %s", code, errOut)
+	}
+}
