@@ -354,7 +354,7 @@ func (r *Run) test(ctx context.Context, f *fitted) error {
 		rows = append(rows, row)
 		stage.Add(1, fmt.Sprintf("%s Dice %s", sample.ID, three(row.Dice)))
 	}
-	summary := eval.MethodOf("fine-tuned "+f.name+" decoder", false, rows, r.cfg.Seed)
+	summary := eval.MethodOf("fine-tuned "+f.name+" decoder"+r.tuned(f.name), false, rows, r.cfg.Seed)
 	if f.name == decoderLinear {
 		summary.Label = "convex head"
 	}

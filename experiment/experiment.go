@@ -232,6 +232,9 @@ func (r *Run) check() error {
 	if c.Train.Stopping != stopHoldout && c.Train.Stopping != stopLeaveOneOut {
 		return bad("train.stopping is %q, want %s or %s", c.Train.Stopping, stopHoldout, stopLeaveOneOut)
 	}
+	if err := r.checkEncoder(); err != nil {
+		return err
+	}
 	if !slices.Contains([]string{"none", "x", "xy"}, c.Head.Mirrors) {
 		return bad("head.mirrors is %q, want none, x or xy", c.Head.Mirrors)
 	}

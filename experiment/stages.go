@@ -19,7 +19,17 @@ func (r *Run) tiling() train.Tiling {
 	return train.Tiling{Grid: v.Grid, Tile: v.Tile, Feather: v.Feather, MinValid: v.MinValid}
 }
 
+// predictor segments with a decoder, and the encoder frozen or tuned as the settings say.
 func (r *Run) predictor(name string) (*train.Predictor, error) {
+	p, err := r.released(name)
+	if err == nil {
+		p.Decoder = r.tune(p.Decoder)
+	}
+	return p, err
+}
+
+// released segments with a decoder over the frozen encoder.
+func (r *Run) released(name string) (*train.Predictor, error) {
 	decoder, err := r.model.NewDecoder(name, r.headFeatures().PriorChannels(r.cfg.Head.Context))
 	if err != nil {
 		return nil, err
@@ -74,7 +84,7 @@ func (r *Run) fill(ctx context.Context, wants []train.Want) (float64, error) {
 func (r *Run) zeroShot(ctx context.Context) error {
 	began := time.Now()
 	defer func() { r.results.Seconds.Evaluate += time.Since(began).Seconds() }()
-	p, err := r.predictor(decoderPlain)
+	p, err := r.released(decoderPlain)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (m *Model) NewDecoder(name string, prior int) (Decoder, error) {
 	case "fine":
 		f := &fine{plain: plain{m}, prior: prior}
 		for _, e := range m.Spec.Features() {
-			if e.Name != Embedding {
+			if e.Name == Pixels || e.Name == Stage0 || e.Name == Stage1 {
 				f.early = append(f.early, e)
 			}
 		}

@@ -10,8 +10,12 @@ const (
 	Pixels    = "pixels"    // [B, 3, side, side], the encoder's input itself
 	Stage0    = "stage0"    // [B, 64, 256, 256] of LiteMedSAM: after the last block of layers.0
 	Stage1    = "stage1"    // [B, 128, 128, 128] of LiteMedSAM: after the last block of layers.1
+	Stage3    = "stage3"    // [B, 320, 64, 64] of LiteMedSAM: after the last block of layers.3, the neck's input
 	Embedding = "embedding" // [B, dim, grid, grid], what SAM's decoder takes
 )
+
+// stageFeatures names what the encoder's stages give at their end.
+var stageFeatures = map[int]string{0: Stage0, 1: Stage1, 3: Stage3}
 
 // Feature is one of a model's features: [B, Channels, Side, Side].
 type Feature struct {
@@ -24,9 +28,9 @@ type Feature struct {
 // is thin, the later ones what is large.
 func (sp *Spec) Features() []Feature {
 	out := []Feature{{Pixels, 3, sp.ImageSize}}
-	if len(sp.Encoder.EmbedDims) > 1 {
-		for i, st := range sp.stages()[:2] {
-			out = append(out, Feature{[]string{Stage0, Stage1}[i], st.dim, st.side})
+	for i, st := range sp.stages() {
+		if name, given := stageFeatures[i]; given {
+			out = append(out, Feature{name, st.dim, st.side})
 		}
 	}
 	return append(out, Feature{Embedding, sp.Decoder.Dim, sp.EmbeddingSize})

@@ -104,34 +104,33 @@ func (v *tinyViT) encode(s *tensor.Scope, x *tensor.Tensor, want map[string]bool
 		return linear(s, v.w, encoderPrefix+"patch_embed.seq.2", x)
 	})
 	for i, st := range v.spec.stages() {
-		for b := range st.depth {
-			name := fmt.Sprintf("%sblocks.%d.", st.name, b)
-			in := x
-			x = s.Block(func(s *tensor.Scope) *tensor.Tensor {
-				if i == 0 {
-					return v.convBlock(s, name, in)
-				}
-				return v.block(s, name, st, in)
-			})
-		}
-		if i < 2 {
-			keep([]string{Stage0, Stage1}[i], x)
-			if len(out) == len(want) {
-				return out
-			}
+		x = v.stage(s, i, st, x)
+		keep(stageFeatures[i], x)
+		if len(out) == len(want) {
+			return out
 		}
 		if st.stride > 0 {
 			in := x
 			x = s.Block(func(s *tensor.Scope) *tensor.Tensor { return v.merge(s, st, in) })
 		}
 	}
-	keep(Embedding, s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		x := s.Linear(x, v.w.get(s, encoderPrefix+"neck.0.weight"), nil)
-		x = layerNorm(s, v.w, encoderPrefix+"neck.1", x, 1e-6)
-		x = s.Conv2d(s.Permute(x, 0, 3, 1, 2), v.w.get(s, encoderPrefix+"neck.2.weight"), nil, 1, 1, 1)
-		return layerNorm(s, v.w, encoderPrefix+"neck.3", s.Permute(x, 0, 2, 3, 1), 1e-6)
-	}))
+	keep(Embedding, neck(s, v.w, x))
 	return out
+}
+
+// stage runs the blocks of the i-th stage.
+func (v *tinyViT) stage(s *tensor.Scope, i int, st stage, x *tensor.Tensor) *tensor.Tensor {
+	for b := range st.depth {
+		name := fmt.Sprintf("%sblocks.%d.", st.name, b)
+		in := x
+		x = s.Block(func(s *tensor.Scope) *tensor.Tensor {
+			if i == 0 {
+				return v.convBlock(s, name, in)
+			}
+			return v.block(s, name, st, in)
+		})
+	}
+	return x
 }
 
 // depthwise is a 3 x 3 convolution of each channel of x [B, H, W, C] by itself.
