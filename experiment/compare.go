@@ -98,7 +98,7 @@ func (c *Comparison) Write(dir string) error {
 func (c *Comparison) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Mean Dice over the test cases, %d shots, seed %d. box: the full-image box; oracle_box: a box around the truth, which only the truth's owner can draw.\n\n", c.Shots, c.Seed)
-	fmt.Fprintf(&b, "| benchmark | target | test cases | %s | %s |\n|---|---|---:|%s|\n", strings.Join(c.Columns(), " | "), strings.Join(fitTimes(c.Decoders), " | "),
+	fmt.Fprintf(&b, "| benchmark | target | test cases | %s | %s |\n|---|---|---:|%s\n", strings.Join(c.Columns(), " | "), strings.Join(fitTimes(c.Decoders), " | "),
 		strings.Repeat("---:|", len(c.Columns())+len(c.Decoders)))
 	for _, r := range c.Rows {
 		if r.Failed != "" {

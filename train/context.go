@@ -69,33 +69,33 @@ func lines(s *tensor.Scope, z *tensor.Tensor) []*tensor.Tensor {
 	d := z.Shape()
 	padded := s.PadEdge(z, int64(reach))
 	highest, mean := make([]*tensor.Tensor, len(lineReaches)), make([]*tensor.Tensor, len(lineReaches))
+	for i := range lineReaches {
+		highest[i], mean[i] = s.AddScalar(s.Zeros(tensor.Float32, d...), math.Inf(-1)), s.Zeros(tensor.Float32, d...)
+	}
 	for a := range lineAngles {
-		kept := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+		s.BlockN(func(s *tensor.Scope) []*tensor.Tensor { // what a direction needs is freed before the next
 			sin, cos := math.Sincos(math.Pi * float64(a) / lineAngles)
 			sum := s.MulScalar(z, 1)
-			var out []*tensor.Tensor
+			done := 0
 			for k := 1; k <= reach; k++ {
 				dy, dx := int(math.Round(float64(k)*sin)), int(math.Round(float64(k)*cos))
 				for _, sign := range []int{1, -1} {
-					s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
-						s.AddInto(sum, s.Narrow(s.Narrow(padded, 2, int64(reach+sign*dy), d[2]), 3, int64(reach+sign*dx), d[3]))
-						return nil
-					})
+					s.AddInto(sum, s.Narrow(s.Narrow(padded, 2, int64(reach+sign*dy), d[2]), 3, int64(reach+sign*dx), d[3]))
 				}
-				if k == lineReaches[len(out)] {
-					out = append(out, s.MulScalar(sum, 1/float64(2*k+1)))
+				if k != lineReaches[done] {
+					continue
 				}
+				s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
+					line := s.MulScalar(sum, 1/float64(2*k+1))
+					s.CopyInto(highest[done], s.Maximum(highest[done], line))
+					s.ScaleInto(line, 1.0/lineAngles)
+					s.AddInto(mean[done], line)
+					return nil
+				})
+				done++
 			}
-			return out
+			return nil
 		})
-		for i, line := range kept {
-			if a == 0 {
-				highest[i], mean[i] = line, s.MulScalar(line, 1.0/lineAngles)
-				continue
-			}
-			highest[i] = s.Maximum(highest[i], line)
-			s.AddInto(mean[i], s.MulScalar(line, 1.0/lineAngles))
-		}
 	}
 	var out []*tensor.Tensor
 	for i := range lineReaches {

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 
 	"samtune/internal/tensor"
 )
@@ -33,17 +34,17 @@ func DefaultLoss() LossConfig {
 func (c LossConfig) Check() error {
 	sum := 0.0
 	for _, w := range []float64{c.BCE, c.Dice, c.Focal, c.Tversky, c.ClDice, c.Boundary} {
-		if !(w >= 0) {
-			return fmt.Errorf("train: a loss has weight %g, want 0 or more", w)
+		if !(w >= 0) || math.IsInf(w, 0) {
+			return fmt.Errorf("train: a loss has weight %g, want a finite number from 0 on", w)
 		}
 		sum += w
 	}
 	switch {
 	case sum == 0:
 		return fmt.Errorf("train: every loss has weight 0")
-	case !(c.Positive > 0):
+	case !(c.Positive > 0) || math.IsInf(c.Positive, 0):
 		return fmt.Errorf("train: loss.positive is %g, want a number above 0", c.Positive)
-	case c.Focal > 0 && (!(c.Gamma >= 1) || !(c.Alpha > 0 && c.Alpha < 1)):
+	case c.Focal > 0 && (!(c.Gamma >= 1) || math.IsInf(c.Gamma, 0) || !(c.Alpha > 0 && c.Alpha < 1)):
 		return fmt.Errorf("train: loss.gamma %g, loss.alpha %g: want gamma from 1 and alpha between 0 and 1", c.Gamma, c.Alpha)
 	case c.Tversky > 0 && !(c.Over >= 0 && c.Under >= 0 && c.Over+c.Under > 0):
 		return fmt.Errorf("train: loss.over %g, loss.under %g: want none below 0 and one above", c.Over, c.Under)
@@ -82,6 +83,9 @@ func (c LossConfig) Loss(s *tensor.Scope, logits, target, valid, distance *tenso
 		add(c.Focal, l.focal)
 		add(c.Tversky, l.tversky)
 		add(c.ClDice, l.clDice)
+		if c.Boundary > 0 && distance == nil {
+			s.Fail(fmt.Errorf("loss: the boundary term needs the distance to the boundary"))
+		}
 		add(c.Boundary, func() *tensor.Tensor { return s.Div(s.Sum(s.Mul(l.p, distance)), l.area) })
 		return sum
 	})
