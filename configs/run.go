@@ -24,7 +24,8 @@ type Run struct {
 type Train struct {
 	Device          string  `toml:"device" doc:"auto, cpu, cuda or cuda:N"`
 	Threads         int     `toml:"threads" doc:"CPU threads of an operation; 0: one on each core"`
-	Encoder         string  `toml:"encoder" doc:"frozen; neck: the encoder's neck is trained with the decoders plain and fine"`
+	Encoder         string  `toml:"encoder" doc:"frozen; what of it is trained with the decoders plain and fine: neck, or lora for low-rank updates of its attention"`
+	Rank            int     `toml:"rank" doc:"rank of those updates"`
 	Steps           int     `toml:"steps" doc:"optimiser steps"`
 	Batch           int     `toml:"batch" doc:"views in a step"`
 	LR              float64 `toml:"lr" doc:"highest learning rate of AdamW"`
@@ -103,7 +104,7 @@ func Default() *Run {
 	return &Run{
 		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{},
 		Train: Train{
-			Device: "auto", Encoder: "frozen", Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
+			Device: "auto", Encoder: "frozen", Rank: 4, Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
 			Stopping: "holdout", ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
 			Loss: Loss{BCE: 1, Positive: 1, Dice: 1, Gamma: 2, Alpha: 0.5, Over: 0.3, Under: 0.7, Thinning: 5},
 		},

@@ -13,11 +13,12 @@ import (
 const (
 	encoderFrozen = "frozen"
 	encoderNeck   = "neck"
+	encoderLoRA   = "lora"
 )
 
 // checkEncoder refuses a tuned encoder where nothing is trained by gradient descent.
 func (r *Run) checkEncoder() error {
-	kinds := []string{encoderFrozen, encoderNeck}
+	kinds := []string{encoderFrozen, encoderNeck, encoderLoRA}
 	encoder := r.cfg.Train.Encoder
 	if !slices.Contains(kinds, encoder) {
 		return fmt.Errorf("%w: train.encoder is %q, want %s", configs.ErrConfig, encoder, strings.Join(kinds, ", "))
@@ -30,17 +31,28 @@ func (r *Run) checkEncoder() error {
 }
 
 // tune lets a decoder train what the settings name of the encoder.
-func (r *Run) tune(d model.Decoder) model.Decoder {
-	if r.cfg.Train.Encoder == encoderNeck {
-		return r.model.TuneNeck(d)
+func (r *Run) tune(d model.Decoder) (model.Decoder, error) {
+	switch r.cfg.Train.Encoder {
+	case encoderNeck:
+		return r.model.TuneNeck(d), nil
+	case encoderLoRA:
+		tuned, err := r.model.TuneLoRA(d, r.cfg.Train.Rank)
+		if err != nil {
+			return nil, fmt.Errorf("%w: train.rank: %w", configs.ErrConfig, err)
+		}
+		return tuned, nil
 	}
-	return d
+	return d, nil
 }
 
-// tuned says in words what is trained of the encoder beside the decoder.
+// tuned says in words what is trained of the encoder beside a decoder.
 func (r *Run) tuned(decoder string) string {
-	if r.cfg.Train.Encoder == encoderFrozen || decoder == decoderLinear {
-		return ""
+	switch {
+	case decoder == decoderLinear:
+	case r.cfg.Train.Encoder == encoderNeck:
+		return " and encoder neck"
+	case r.cfg.Train.Encoder == encoderLoRA:
+		return fmt.Sprintf(" and LoRA of rank %d in the encoder", r.cfg.Train.Rank)
 	}
-	return " and the encoder's " + r.cfg.Train.Encoder
+	return ""
 }

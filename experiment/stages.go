@@ -22,9 +22,10 @@ func (r *Run) tiling() train.Tiling {
 // predictor segments with a decoder, and the encoder frozen or tuned as the settings say.
 func (r *Run) predictor(name string) (*train.Predictor, error) {
 	p, err := r.released(name)
-	if err == nil {
-		p.Decoder = r.tune(p.Decoder)
+	if err != nil {
+		return nil, err
 	}
+	p.Decoder, err = r.tune(p.Decoder)
 	return p, err
 }
 

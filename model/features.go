@@ -9,6 +9,7 @@ import (
 const (
 	Pixels    = "pixels"    // [B, 3, side, side], the encoder's input itself
 	Stage0    = "stage0"    // [B, 64, 256, 256] of LiteMedSAM: after the last block of layers.0
+	Merge0    = "merge0"    // [B, 128, 128, 128] of LiteMedSAM: after the patch merging of layers.0, the input of layers.1
 	Stage1    = "stage1"    // [B, 128, 128, 128] of LiteMedSAM: after the last block of layers.1
 	Stage3    = "stage3"    // [B, 320, 64, 64] of LiteMedSAM: after the last block of layers.3, the neck's input
 	Embedding = "embedding" // [B, dim, grid, grid], what SAM's decoder takes
@@ -28,9 +29,14 @@ type Feature struct {
 // is thin, the later ones what is large.
 func (sp *Spec) Features() []Feature {
 	out := []Feature{{Pixels, 3, sp.ImageSize}}
-	for i, st := range sp.stages() {
-		if name, given := stageFeatures[i]; given {
-			out = append(out, Feature{name, st.dim, st.side})
+	if len(sp.Encoder.EmbedDims) > 0 {
+		for i, st := range sp.stages() {
+			if i == 1 {
+				out = append(out, Feature{Merge0, st.dim, st.side})
+			}
+			if name, given := stageFeatures[i]; given {
+				out = append(out, Feature{name, st.dim, st.side})
+			}
 		}
 	}
 	return append(out, Feature{Embedding, sp.Decoder.Dim, sp.EmbeddingSize})

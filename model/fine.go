@@ -1,9 +1,7 @@
 package model
 
 import (
-	"hash/fnv"
 	"math"
-	"math/rand/v2"
 	"sort"
 
 	"samtune/checkpoints"
@@ -73,9 +71,7 @@ func (f *fine) Initial(s *tensor.Scope) Weights {
 	for _, info := range f.own() {
 		values := make([]float32, tensor.Numel(info.Shape))
 		if len(info.Shape) == 4 && info.Name != finePrefix+"conv.2.weight" {
-			name := fnv.New64a()
-			name.Write([]byte(info.Name))
-			draw := rand.New(rand.NewPCG(name.Sum64(), 0))
+			draw := sequence(info.Name)
 			deviation := math.Sqrt(2 / float64(info.Shape[1]*info.Shape[2]*info.Shape[3]))
 			for i := range values {
 				values[i] = float32(draw.NormFloat64() * deviation)

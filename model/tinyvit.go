@@ -8,7 +8,7 @@ import (
 	"samtune/internal/tensor"
 )
 
-// tinyViT is the frozen encoder, made ready for inference: batch norms are folded into the convolutions
+// tinyViT is the encoder, made ready for inference: batch norms are folded into the convolutions
 // before them, 1 x 1 convolutions are kept as matrices, attention biases are spread over the window.
 // Activations are [B, H, W, C], which linear layers and convolutions both take without copies.
 type tinyViT struct {
@@ -92,30 +92,43 @@ func (v *tinyViT) drop() { v.w.Drop() }
 // [B, C, H, W]; it stops after the last of them.
 func (v *tinyViT) encode(s *tensor.Scope, x *tensor.Tensor, want map[string]bool) map[string]*tensor.Tensor {
 	out := map[string]*tensor.Tensor{}
-	keep := func(name string, x *tensor.Tensor) {
-		if want[name] {
-			out[name] = s.Permute(x, 0, 3, 1, 2)
-		}
-	}
 	x = s.Block(func(s *tensor.Scope) *tensor.Tensor {
 		x := s.Contiguous(s.Permute(x, 0, 2, 3, 1))
 		x = linear(s, v.w, encoderPrefix+"patch_embed.seq.0", x)
 		s.GELUInto(x)
 		return linear(s, v.w, encoderPrefix+"patch_embed.seq.2", x)
 	})
+	v.stagesFrom(s, 0, x, func(name string, x *tensor.Tensor) (enough bool) {
+		if want[name] {
+			out[name] = s.Permute(x, 0, 3, 1, 2)
+		}
+		return len(out) == len(want)
+	})
+	return out
+}
+
+// stagesFrom runs the stages from the first-th on, whose input is x, and the neck. It shows each feature to seen,
+// stops when that has enough, and returns the embedding otherwise; all are [B, H, W, C].
+func (v *tinyViT) stagesFrom(s *tensor.Scope, first int, x *tensor.Tensor, seen func(name string, x *tensor.Tensor) (enough bool)) *tensor.Tensor {
 	for i, st := range v.spec.stages() {
+		if i < first {
+			continue
+		}
 		x = v.stage(s, i, st, x)
-		keep(stageFeatures[i], x)
-		if len(out) == len(want) {
-			return out
+		if seen(stageFeatures[i], x) {
+			return nil
 		}
 		if st.stride > 0 {
 			in := x
 			x = s.Block(func(s *tensor.Scope) *tensor.Tensor { return v.merge(s, st, in) })
 		}
+		if i == 0 && seen(Merge0, x) {
+			return nil
+		}
 	}
-	keep(Embedding, neck(s, v.w, x))
-	return out
+	x = neck(s, v.w, x)
+	seen(Embedding, x)
+	return x
 }
 
 // stage runs the blocks of the i-th stage.
@@ -154,10 +167,8 @@ func (v *tinyViT) convBlock(s *tensor.Scope, name string, x *tensor.Tensor) *ten
 
 // merge brings one stage's grid and channels to the next one's.
 func (v *tinyViT) merge(s *tensor.Scope, st stage, x *tensor.Tensor) *tensor.Tensor {
-	y := linear(s, v.w, st.name+"downsample.conv1", x)
-	s.GELUInto(y)
-	y = v.depthwise(s, st.name+"downsample.conv2", y, int64(st.stride))
-	s.GELUInto(y)
+	y := gelu(s, linear(s, v.w, st.name+"downsample.conv1", x))
+	y = gelu(s, v.depthwise(s, st.name+"downsample.conv2", y, int64(st.stride)))
 	return linear(s, v.w, st.name+"downsample.conv3", y)
 }
 
@@ -171,8 +182,7 @@ func (v *tinyViT) block(s *tensor.Scope, name string, st stage, x *tensor.Tensor
 	})
 	y = s.Add(y, x)
 	y = v.depthwise(s, name+"local_conv", y, 1)
-	h := linear(s, v.w, name+"mlp.fc1", layerNorm(s, v.w, name+"mlp.norm", y, 1e-5))
-	s.GELUInto(h)
+	h := gelu(s, linear(s, v.w, name+"mlp.fc1", layerNorm(s, v.w, name+"mlp.norm", y, 1e-5)))
 	h = linear(s, v.w, name+"mlp.fc2", h)
 	s.AddInto(h, y)
 	return h
@@ -204,7 +214,7 @@ func (v *tinyViT) attend(s *tensor.Scope, name string, heads int64, x *tensor.Te
 	qkv := linear(s, v.w, name+"qkv", layerNorm(s, v.w, name+"norm", x, 1e-5))
 	qkv = s.Permute(s.Reshape(qkv, d[0], d[1], heads, 3*width), 0, 2, 1, 3) // [windows, heads, N, 3*width]
 	q, k, val := s.Narrow(qkv, 3, 0, width), s.Narrow(qkv, 3, width, width), s.Narrow(qkv, 3, 2*width, width)
-	out := s.Attention(q, k, val, v.w.get(s, name+"attention_biases"))
+	out := windowAttention(s, q, k, val, v.w.get(s, name+"attention_biases"))
 	out = s.Reshape(s.Transpose(out, 1, 2), d[0], d[1], d[2])
 	return linear(s, v.w, name+"proj", out)
 }

@@ -1,8 +1,10 @@
 package model
 
 import (
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +32,13 @@ func small(t *testing.T, d *tensor.Device) *Model {
 // tunedKinds are the ways to tune the encoder.
 var tunedKinds = map[string]func(m *Model, d Decoder) Decoder{
 	"neck": func(m *Model, d Decoder) Decoder { return m.TuneNeck(d) },
+	"lora": func(m *Model, d Decoder) Decoder {
+		tuned, err := m.TuneLoRA(d, 2)
+		if err != nil {
+			panic(err)
+		}
+		return tuned
+	},
 }
 
 // inputs are what a decoder sees of a random picture.
@@ -125,6 +134,109 @@ func TestTunedNeckHasTheOfficialNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestTunedEncoderIsAModelWithOtherWeights compares a decoder with random values of what is tuned with the model that
+// is loaded from a file with these values, or the weights that they are merged into, in their place.
+func TestTunedEncoderIsAModelWithOtherWeights(t *testing.T) {
+	d := device(t)
+	m := small(t, d)
+	plain, err := m.NewDecoder("plain", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := checkpoints.Open(m.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for kind, tune := range tunedKinds {
+		t.Run(kind, func(t *testing.T) {
+			tuned := tune(m, plain)
+			r := rand.New(rand.NewPCG(7, 8))
+			values := map[string][]float32{}
+			for _, info := range tuned.Trainable() {
+				if _, own := m.Weights()[info.Name]; !own {
+					for range tensor.Numel(info.Shape) {
+						values[info.Name] = append(values[info.Name], float32(0.2*r.NormFloat64()))
+					}
+				}
+			}
+			var file []checkpoints.Tensor
+			for _, info := range m.Spec.Params() {
+				if info.DType == "I64" {
+					file = append(file, checkpoints.Tensor{Info: info, Data: make([]byte, 8)})
+					continue
+				}
+				w := testkit.Values(t, f, info.Name)
+				if v := values[info.Name]; v != nil {
+					w = v
+				}
+				layer := strings.TrimSuffix(info.Name, ".weight")
+				if a, b := values[layer+loraA], values[layer+loraB]; a != nil && layer != info.Name {
+					addProduct(w, b, a, int(info.Shape[0]), int(info.Shape[1]))
+				}
+				file = append(file, checkpoints.Tensor{Info: info, Data: littleEndian(w)})
+			}
+			path := filepath.Join(t.TempDir(), "merged.safetensors")
+			if err := checkpoints.WriteSafetensors(path, nil, file); err != nil {
+				t.Fatal(err)
+			}
+			merged, err := Load(d, m.Spec, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer merged.Close()
+			err = d.Run(func(s *tensor.Scope) error {
+				w := m.Weights()
+				for _, info := range tuned.Trainable() {
+					if v, other := values[info.Name]; other {
+						w = w.With(Weights{info.Name: s.FromFloat32(v, info.Shape...)})
+					}
+				}
+				released := s.Float32s(plain.Logits(s, w, inputs(s, t, m, plain.Features())))
+				got := s.Float32s(tuned.Logits(s, w, inputs(s, t, m, tuned.Features())))
+				want := s.Float32s(plain.Logits(s, merged.Weights(), inputs(s, t, merged, plain.Features())))
+				near(t, "logits", got, want, 1e-4)
+				if slices.Equal(got, released) {
+					t.Error("the values change nothing")
+				}
+				s.Grad(true, func() {
+					for _, info := range tuned.Trainable() {
+						if v, other := values[info.Name]; other {
+							w = w.With(Weights{info.Name: s.Leaf(s.FromFloat32(v, info.Shape...))})
+						}
+					}
+					in := inputs(s, t, m, tuned.Features())
+					near(t, "logits under autograd", s.Float32s(tuned.Logits(s, w, in)), want, 1e-4)
+				})
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// addProduct adds b [out, rank] times a [rank, in] to w [out, in].
+func addProduct(w, b, a []float32, out, in int) {
+	rank := len(a) / in
+	for o := range out {
+		for i := range in {
+			for k := range rank {
+				w[o*in+i] += b[o*rank+k] * a[k*in+i]
+			}
+		}
+	}
+}
+
+func littleEndian(values []float32) []byte {
+	var out []byte
+	for _, v := range values {
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+	}
+	return out
 }
 
 // TestTunedEncoderGradients compares the gradient of each of the encoder's trained parameters, along a random direction,

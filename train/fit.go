@@ -232,7 +232,8 @@ func (f *fit) gradient(s *tensor.Scope, i int) (loss float64, grad *tensor.Tenso
 	v := f.views[pick(c.Seed, len(f.views), i)]
 	grad = s.Block(func(s *tensor.Scope) *tensor.Tensor {
 		in := model.Inputs{}
-		if in.Features, err = p.Cache.Load(s, p.Model, v, p.Decoder.Features()); err != nil {
+		axes := f.flip(v, i)
+		if in.Features, err = f.features(s, v, axes); err != nil {
 			return nil
 		}
 		if in.Prompt, err = f.prompt(s, v.Geometry); err != nil {
@@ -247,18 +248,13 @@ func (f *fit) gradient(s *tensor.Scope, i int) (loss float64, grad *tensor.Tenso
 		target := s.ToDType(s.FromUint8(region(v.Sample.Masks[f.job.Target], r), shape...), tensor.Float32)
 		valid := s.ToDType(s.FromUint8(region(v.Sample.Valid, r), shape...), tensor.Float32)
 		distance := f.distance(s, v.Sample, r)
-		if c.Flips && v.Geometry.Width == v.Geometry.Side && v.Geometry.Height == v.Geometry.Side {
-			if axes := flipAxes(c.Seed, i); len(axes) > 0 {
-				for name, t := range in.Features {
-					in.Features[name] = s.Flip(t, axes...)
-				}
-				target, valid = s.Flip(target, axes...), s.Flip(valid, axes...)
-				if distance != nil {
-					distance = s.Flip(distance, axes...)
-				}
-				if prior != nil {
-					prior, in.Prior = s.Flip(prior, axes...), s.Flip(in.Prior, axes...)
-				}
+		if len(axes) > 0 {
+			target, valid = s.Flip(target, axes...), s.Flip(valid, axes...)
+			if distance != nil {
+				distance = s.Flip(distance, axes...)
+			}
+			if prior != nil {
+				prior, in.Prior = s.Flip(prior, axes...), s.Flip(in.Prior, axes...)
 			}
 		}
 		var g *tensor.Tensor

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"samtune/internal/tensor"
@@ -33,6 +34,13 @@ func TestTunedEncoderTrains(t *testing.T) {
 	m := small(t, openDevice(t))
 	for name, tune := range map[string]func(model.Decoder) model.Decoder{
 		"neck": m.TuneNeck,
+		"lora": func(d model.Decoder) model.Decoder {
+			tuned, err := m.TuneLoRA(d, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tuned
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cache, whole := t.TempDir(), t.TempDir()
@@ -86,6 +94,53 @@ func TestTunedEncoderTrains(t *testing.T) {
 			for _, dir := range copies {
 				fitted(t, start(dir))
 				sameContent(t, "resumed", content(t, dir), want)
+			}
+		})
+	}
+}
+
+// TestFlippedViewsAreThoseOfMirroredPictures compares the first loss of every flip: the features that the encoder goes on
+// from are those of the mirrored picture, so that a decoder over them starts as over the released encoder's embedding of it.
+func TestFlippedViewsAreThoseOfMirroredPictures(t *testing.T) {
+	m := small(t, openDevice(t))
+	plain, err := m.NewDecoder("plain", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tuned, err := m.TuneLoRA(plain, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float32}
+	v := Whole(m, picture(1))
+	for name, axes := range map[string][]int64{"none": nil, "y": {2}, "x": {3}, "both": {2, 3}} {
+		t.Run(name, func(t *testing.T) {
+			f := &fit{job: &Job{Predictor: &Predictor{Model: m, Decoder: tuned, Cache: cache}}}
+			err := m.Device().Run(func(s *tensor.Scope) error {
+				mirrored := v
+				mirrored.Geometry.Mirror = model.Mirror{X: name == "x" || name == "both", Y: name == "y" || name == "both"}
+				want, err := cache.Load(s, m, mirrored, plain.Features())
+				if err != nil {
+					return err
+				}
+				got, err := f.features(s, v, axes)
+				if err != nil {
+					return err
+				}
+				prompt, err := m.EncodePrompts(s, []model.Prompt{v.Geometry.FullBox()})
+				if err != nil {
+					return err
+				}
+				w := m.Weights().With(tuned.Initial(s))
+				a := s.Float32s(tuned.Logits(s, w, model.Inputs{Features: got, Prompt: prompt}))
+				b := s.Float32s(plain.Logits(s, w, model.Inputs{Features: want, Prompt: prompt}))
+				if !slices.Equal(a, b) {
+					t.Error("the logits differ")
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
 		})
 	}

@@ -18,8 +18,8 @@ func TestTunedEncoder(t *testing.T) {
 		img.Pix[i] = uint8(i * 37)
 	}
 	writePNG(t, picture, img)
-	for _, c := range []struct{ encoder, decoder, steps string }{
-		{"neck", "plain", "6"},
+	for _, c := range []struct{ encoder, decoder, steps, says string }{
+		{"neck", "plain", "6", "neck"}, {"lora", "plain", "4", "LoRA of rank 4"},
 	} {
 		t.Run(c.encoder+" "+c.decoder, func(t *testing.T) {
 			run := filepath.Join(t.TempDir(), "run")
@@ -30,7 +30,7 @@ func TestTunedEncoder(t *testing.T) {
 			var results struct {
 				After struct{ Label string }
 			}
-			if err := json.Unmarshal(read(t, run, "results.json"), &results); err != nil || !strings.Contains(results.After.Label, c.encoder) {
+			if err := json.Unmarshal(read(t, run, "results.json"), &results); err != nil || !strings.Contains(results.After.Label, c.says) {
 				t.Errorf("%v: the result is called %q", err, results.After.Label)
 			}
 			to := t.TempDir()
@@ -55,6 +55,9 @@ func TestSettingsOfTheEncoderAreChecked(t *testing.T) {
 		says string
 	}{
 		"unknown":        {[]string{"--set", "train.encoder=all"}, `train.encoder is "all"`},
+		"rank of none":   {[]string{"--set", "train.encoder=lora", "--set", "train.rank=0"}, "rank is 0"},
+		"rank too high":  {[]string{"--set", "train.encoder=lora", "--set", "train.rank=500"}, "1 to 128"},
+		"LoRA of a head": {[]string{"--decoder", "linear", "--set", "train.encoder=lora"}, "decoder linear"},
 		"a head's alone": {[]string{"--decoder", "linear", "--set", "train.encoder=neck"}, "decoder linear"},
 	} {
 		t.Run(name, func(t *testing.T) {

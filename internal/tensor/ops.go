@@ -185,6 +185,9 @@ func (s *Scope) Leaf(t *Tensor) *Tensor {
 	return d
 }
 
+// Differentiable says whether gradients flow through t: it is a leaf or was made from one with autograd on.
+func (t *Tensor) Differentiable() bool { return lib.AtRequiresGrad(t.c) }
+
 // Split cuts a along dim into parts of the given sizes, which are views of a.
 func (s *Scope) Split(a *Tensor, dim int64, sizes []int64) []*Tensor {
 	s.dims("split", sizes)
