@@ -36,6 +36,7 @@ def features(scale, names):  # features and their squares at the picture's own s
             view = F.interpolate(img[None, :, y:y + h, x:x + width].flip([d + 1 for d in flip]), (nh, nw), mode="bilinear", antialias=True)
             view = F.pad(view, (0, 256 - nw, 0, 256 - nh))
             tap["embedding"], tap["pixels"] = enc(view)[0], view[0]
+            tap.update({n: f.half().float() for n, f in tap.items() if n != "pixels"})  # as samtune keeps them
             up = torch.cat([F.grid_sample(torch.stack([tap[n], tap[n] ** 2]), grid(h, nh, width, nw, tap[n].shape[1]), align_corners=True, padding_mode="border") for n in names], 1)
             total = total + F.pad(up.flip([d + 1 for d in flip]) * ramp / len(flips), (x, W - x - width, y, H - y - h))
         weight[y:y + h, x:x + width] += ramp
@@ -51,7 +52,7 @@ for scale in dict.fromkeys(f["scale"] for f in facts["features"]):
     blocks = [f for f in facts["features"] if f["scale"] == scale]
     (f, squares), (a, b) = features(scale, [k["feature"] for k in blocks]), (blocks[0]["start"], blocks[-1]["start"] + blocks[-1]["count"])
     mean = f[:, valid].mean(1)
-    deviation = (squares[:, valid].mean(1) - mean ** 2).clamp(0).sqrt() + 1e-6
+    deviation = (squares[:, valid].double().mean(1) - f[:, valid].double().mean(1) ** 2).clamp(0).sqrt().float() + 1e-6
     levels.append(torch.einsum("c,chw->hw", w[a:b] / deviation, f - mean[:, None, None]))
 levels[0] = levels[0] + bias
 logit = sum(levels)

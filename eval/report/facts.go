@@ -53,7 +53,7 @@ func factsOf(r *eval.Results, cases []testCase) []factGroup {
 	}
 	groups := []factGroup{{"Data", data}, {"Split", split}, {"Model", model}, {"Run", run}}
 	if dice := thicknessFacts(r); len(dice) > 0 {
-		groups = append([]factGroup{{"Dice by local thickness", dice}}, groups...)
+		groups = append(groups, factGroup{"Dice by local thickness", dice})
 	}
 	return groups
 }
