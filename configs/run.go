@@ -11,7 +11,7 @@ type Run struct {
 	Seed      int64  `toml:"seed" doc:"seed of the draw of shots and of the training"`
 	Decoder   string `toml:"decoder" doc:"plain: SAM's mask decoder; linear: a convex head over the encoder's early features; fine: both"`
 
-	Compare []string `toml:"compare" doc:"further decoders that are fitted on the same shots and shown beside it"`
+	Compare []string `toml:"compare" doc:"decoders that are fitted on the same shots and shown beside it; empty: none"`
 
 	Train Train `toml:"train"`
 	Views Views `toml:"views"`
@@ -102,7 +102,7 @@ type Cache struct {
 // Default returns the settings that hold where nothing else is said.
 func Default() *Run {
 	return &Run{
-		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{},
+		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{"plain", "linear"},
 		Train: Train{
 			Device: "auto", Encoder: "frozen", Rank: 4, Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
 			Stopping: "holdout", ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,

