@@ -91,7 +91,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "samtune",
 		Short: "Fine-tune SAM's mask decoder on a few annotated images and say honestly how much that helped",
-		Long: "samtune loads SAM, freezes its image encoder, fine-tunes its mask decoder on 1 to 20 images and compares\n" +
+		Long: "samtune loads SAM, freezes its image encoder, fine-tunes a decoder on 1 to 20 images and compares\n" +
 			"zero-shot with fine-tuned Dice, case by case.",
 		Example:       "  samtune finetune                       the whole job on generated fundus images\n  samtune finetune --benchmark drive --shots 5",
 		Version:       versionText(),
