@@ -29,7 +29,7 @@ type Feature struct {
 // is thin, the later ones what is large.
 func (sp *Spec) Features() []Feature {
 	out := []Feature{{Pixels, 3, sp.ImageSize}}
-	if len(sp.Encoder.EmbedDims) > 0 {
+	if len(sp.Encoder.TinyViT.EmbedDims) > 0 {
 		for i, st := range sp.stages() {
 			if i == 1 {
 				out = append(out, Feature{Merge0, st.dim, st.side})

@@ -27,7 +27,7 @@ type stage struct {
 }
 
 func (sp *Spec) stages() []stage {
-	e := sp.Encoder
+	e := sp.Encoder.TinyViT
 	side := sp.ImageSize / e.PatchStride
 	out := make([]stage, len(e.EmbedDims))
 	for i := range out {
@@ -44,7 +44,7 @@ func (sp *Spec) stages() []stage {
 }
 
 func (sp *Spec) tinyViTParams(p *params) {
-	e := sp.Encoder
+	e := sp.Encoder.TinyViT
 	stem := e.EmbedDims[0]
 	p.convBN(encoderPrefix+"patch_embed.seq.0", 3, stem/2, 1)
 	p.convBN(encoderPrefix+"patch_embed.seq.2", stem/2, stem, 1)
@@ -64,8 +64,8 @@ func (sp *Spec) tinyViTParams(p *params) {
 			p.linear(block+"attn.qkv", st.dim, 3*st.dim)
 			p.linear(block+"attn.proj", st.dim, st.dim)
 			p.norm(block+"mlp.norm", st.dim)
-			p.linear(block+"mlp.fc1", st.dim, st.dim*e.MLPRatio)
-			p.linear(block+"mlp.fc2", st.dim*e.MLPRatio, st.dim)
+			p.linear(block+"mlp.fc1", st.dim, st.dim*sp.Encoder.MLPRatio)
+			p.linear(block+"mlp.fc2", st.dim*sp.Encoder.MLPRatio, st.dim)
 			p.convBN(block+"local_conv", 1, st.dim, 3)
 		}
 		if st.stride > 0 {
