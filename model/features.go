@@ -5,18 +5,36 @@ import (
 	"strings"
 )
 
-// Features that a model gives for a view of a picture, by name.
+// Features that a model gives for a view of a picture, by name; recipes name them, so those that stand for the same
+// thing have one name in all models.
 const (
 	Pixels    = "pixels"    // [B, 3, side, side], the encoder's input itself
-	Stage0    = "stage0"    // [B, 64, 256, 256] of LiteMedSAM: after the last block of layers.0
-	Merge0    = "merge0"    // [B, 128, 128, 128] of LiteMedSAM: after the patch merging of layers.0, the input of layers.1
-	Stage1    = "stage1"    // [B, 128, 128, 128] of LiteMedSAM: after the last block of layers.1
-	Stage3    = "stage3"    // [B, 320, 64, 64] of LiteMedSAM: after the last block of layers.3, the neck's input
-	Embedding = "embedding" // [B, dim, grid, grid], what SAM's decoder takes
+	Stage0    = "stage0"    // the finest: TinyViT after layers.0, [B, 64, 256, 256]; ViT after the patch embedding, [B, dim, grid, grid]
+	Stage1    = "stage1"    // TinyViT after layers.1, [B, 128, 128, 128]; ViT after its first block that attends to the whole grid, [B, dim, grid, grid]
+	Merge0    = "merge0"    // TinyViT alone: after the patch merging of layers.0, [B, 128, 128, 128], the input of its first attention
+	Stage3    = "stage3"    // TinyViT alone: after layers.3, [B, 320, 64, 64], the neck's input
+	Blocks    = "blocks"    // ViT alone: after its last block, [B, dim, grid, grid], the neck's input
+	Embedding = "embedding" // [B, dim of the decoder, grid, grid], what SAM's mask decoder takes
 )
 
-// stageFeatures names what the encoder's stages give at their end.
+// stageFeatures names what the stages of a TinyViT give at their end.
 var stageFeatures = map[int]string{0: Stage0, 1: Stage1, 3: Stage3}
+
+// neckInput is the feature that the encoder's neck makes the embedding from.
+func (sp *Spec) neckInput() string {
+	if sp.Encoder.Kind == kindViT {
+		return Blocks
+	}
+	return Stage3
+}
+
+// attentionInput is the feature that the first block with attention works on.
+func (sp *Spec) attentionInput() string {
+	if sp.Encoder.Kind == kindViT {
+		return Stage0
+	}
+	return Merge0
+}
 
 // Feature is one of a model's features: [B, Channels, Side, Side].
 type Feature struct {
@@ -29,7 +47,14 @@ type Feature struct {
 // is thin, the later ones what is large.
 func (sp *Spec) Features() []Feature {
 	out := []Feature{{Pixels, 3, sp.ImageSize}}
-	if len(sp.Encoder.TinyViT.EmbedDims) > 0 {
+	switch sp.Encoder.Kind {
+	case kindViT:
+		for _, name := range []string{Stage0, Stage1, Blocks} {
+			if name != Stage1 || len(sp.Encoder.ViT.Global) > 0 {
+				out = append(out, Feature{name, sp.Encoder.ViT.Dim, sp.EmbeddingSize})
+			}
+		}
+	case kindTinyViT:
 		for i, st := range sp.stages() {
 			if i == 1 {
 				out = append(out, Feature{Merge0, st.dim, st.side})

@@ -18,14 +18,12 @@ const (
 )
 
 // TuneLoRA returns the decoder with low-rank updates of the encoder's attention trained together with it (Hu et al.,
-// LoRA, ICLR 2022, alpha = rank): weight + B A on qkv and proj of every block of the stages with attention. A is drawn
+// LoRA, ICLR 2022, alpha = rank): weight + B A on qkv and proj of every block with attention. A is drawn
 // from a Gaussian of deviation 1/sqrt(in), by a sequence of its name alone; B starts at zero.
 func (m *Model) TuneLoRA(d Decoder, rank int) (Decoder, error) {
-	var all params
-	m.Spec.tinyViTParams(&all)
 	var layers []string
 	var own params
-	for _, info := range all {
+	for _, info := range m.Spec.encoderParams() {
 		layer, ok := strings.CutSuffix(info.Name, ".weight")
 		if !ok || !(strings.HasSuffix(layer, ".attn.qkv") || strings.HasSuffix(layer, ".attn.proj")) {
 			continue
@@ -38,16 +36,15 @@ func (m *Model) TuneLoRA(d Decoder, rank int) (Decoder, error) {
 		own.add(layer+loraA, int64(rank), in)
 		own.add(layer+loraB, out, int64(rank))
 	}
-	return &tuned{Decoder: d, from: Merge0, params: own, first: firstLoRA,
+	return &tuned{Decoder: d, from: m.Spec.attentionInput(), params: own, first: firstLoRA,
 		embed: func(s *tensor.Scope, w Weights, x *tensor.Tensor) *tensor.Tensor {
 			frozen := m.encoder(s)
 			merged := Weights{}
 			for _, layer := range layers {
 				update := s.Matmul(w.get(s, layer+loraB), w.get(s, layer+loraA))
-				merged[layer+".weight"] = s.Add(frozen.w.get(s, layer+".weight"), update)
+				merged[layer+".weight"] = s.Add(frozen.parameter(s, layer+".weight"), update)
 			}
-			enc := &tinyViT{spec: m.Spec, w: frozen.w.With(merged)}
-			return enc.stagesFrom(s, 1, x, func(string, *tensor.Tensor) bool { return false })
+			return frozen.with(merged).embed(s, m.Spec.attentionInput(), x)
 		},
 	}, nil
 }

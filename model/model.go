@@ -19,7 +19,7 @@ type Model struct {
 	SHA256 string // of the weights file
 	File   string // the weights file's path
 	dev    *tensor.Device
-	enc    *tinyViT
+	enc    imageEncoder
 	w      Weights        // prompt encoder and mask decoder
 	gridPE *tensor.Tensor // [1, grid*grid, dim]
 }
@@ -35,8 +35,7 @@ func Load(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
 		if err != nil {
 			return err
 		}
-		defer raw.Drop()
-		m.enc = newTinyViT(s, spec, raw)
+		m.enc = newEncoder(s, spec, raw)
 		return nil
 	})
 }

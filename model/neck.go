@@ -36,16 +36,14 @@ type tuned struct {
 
 // TuneNeck returns the decoder with the encoder's neck trained together with it, from the released weights on.
 func (m *Model) TuneNeck(d Decoder) Decoder {
-	var all params
-	m.Spec.tinyViTParams(&all)
-	t := &tuned{Decoder: d, from: Stage3}
-	for _, info := range all {
+	t := &tuned{Decoder: d, from: m.Spec.neckInput()}
+	for _, info := range m.Spec.encoderParams() {
 		if strings.HasPrefix(info.Name, neckPrefix) {
 			t.params = append(t.params, info)
 		}
 	}
 	t.first = func(s *tensor.Scope, info checkpoints.Info) *tensor.Tensor {
-		return s.Reshape(m.encoder(s).w.get(s, info.Name), info.Shape...)
+		return s.Reshape(m.encoder(s).parameter(s, info.Name), info.Shape...)
 	}
 	t.embed = func(s *tensor.Scope, w Weights, x *tensor.Tensor) *tensor.Tensor {
 		laid := Weights{}
@@ -58,7 +56,7 @@ func (m *Model) TuneNeck(d Decoder) Decoder {
 }
 
 // encoder is the model's frozen encoder; a model that was loaded without one can't be tuned.
-func (m *Model) encoder(s *tensor.Scope) *tinyViT {
+func (m *Model) encoder(s *tensor.Scope) imageEncoder {
 	if m.enc == nil {
 		s.Fail(fmt.Errorf("tune the encoder: %s was loaded without it", m.Spec.Title))
 	}

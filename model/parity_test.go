@@ -47,10 +47,11 @@ func device(t testing.TB) *tensor.Device {
 	return d
 }
 
-// tinySpec is the configuration of the tiny parity pack; its image encoder is a ViT and not part of the test.
+// tinySpec is the configuration of the tiny parity pack.
 func tinySpec() *Spec {
 	return &Spec{
 		Name: "tiny", Title: "tiny SAM", ImageSize: 128, Normalise: "sam", EmbeddingSize: 8,
+		Encoder: EncoderSpec{Kind: "vit", MLPRatio: 4, ViT: ViTSpec{Patch: 16, Dim: 64, Depth: 4, Heads: 4, Window: 4, Global: []int{1, 3}}},
 		Decoder: DecoderSpec{Dim: 32, Depth: 2, MLPDim: 128, Heads: 8, Multimask: 3, IoUDepth: 3, IoUHidden: 32, MaskInChannels: 16},
 	}
 }

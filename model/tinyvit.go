@@ -34,6 +34,8 @@ func newTinyViT(s *tensor.Scope, sp *Spec, raw Weights) *tinyViT {
 			})
 		case strings.Contains(name, ".bn."):
 			// folded above
+		case strings.HasPrefix(name, encoderPrefix+"norm_head."), strings.HasPrefix(name, encoderPrefix+"head."):
+			// of a classification that nothing here uses
 		case strings.HasSuffix(name, ".attention_biases"):
 			keep(name, func(s *tensor.Scope) *tensor.Tensor { return spreadBiases(s, raw[name]) })
 		default:
@@ -88,15 +90,23 @@ func abs(n int) int { return max(n, -n) }
 
 func (v *tinyViT) drop() { v.w.Drop() }
 
-// encode runs the encoder on x [B, 3, size, size] and returns the features that are wanted, each
-// [B, C, H, W]; it stops after the last of them.
+func (v *tinyViT) parameter(s *tensor.Scope, name string) *tensor.Tensor { return v.w.get(s, name) }
+
+func (v *tinyViT) with(w Weights) imageEncoder { return &tinyViT{spec: v.spec, w: v.w.With(w)} }
+
+func (v *tinyViT) embed(s *tensor.Scope, from string, x *tensor.Tensor) *tensor.Tensor {
+	if from == Stage3 {
+		return neck(s, v.w, x)
+	}
+	return v.stagesFrom(s, 1, x, func(string, *tensor.Tensor) bool { return false })
+}
+
 func (v *tinyViT) encode(s *tensor.Scope, x *tensor.Tensor, want map[string]bool) map[string]*tensor.Tensor {
 	out := map[string]*tensor.Tensor{}
 	x = s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		x := s.Contiguous(s.Permute(x, 0, 2, 3, 1))
-		x = linear(s, v.w, encoderPrefix+"patch_embed.seq.0", x)
+		x := v.stem(s, "patch_embed.seq.0", s.Contiguous(s.Permute(x, 0, 2, 3, 1)))
 		s.GELUInto(x)
-		return linear(s, v.w, encoderPrefix+"patch_embed.seq.2", x)
+		return v.stem(s, "patch_embed.seq.2", x)
 	})
 	v.stagesFrom(s, 0, x, func(name string, x *tensor.Tensor) (enough bool) {
 		if want[name] {
@@ -105,6 +115,16 @@ func (v *tinyViT) encode(s *tensor.Scope, x *tensor.Tensor, want map[string]bool
 		return len(out) == len(want)
 	})
 	return out
+}
+
+// stem is one of the stem's two convolutions on x [B, H, W, C].
+func (v *tinyViT) stem(s *tensor.Scope, name string, x *tensor.Tensor) *tensor.Tensor {
+	name = encoderPrefix + name
+	if v.spec.Encoder.TinyViT.stemKernel() == 1 {
+		return linear(s, v.w, name, x)
+	}
+	y := s.Conv2d(s.Permute(x, 0, 3, 1, 2), v.w.get(s, name+".weight"), v.w.get(s, name+".bias"), 2, 1, 1)
+	return s.Permute(y, 0, 2, 3, 1)
 }
 
 // stagesFrom runs the stages from the first-th on, whose input is x, and the neck. It shows each feature to seen,

@@ -6,8 +6,6 @@ import (
 	"samtune/checkpoints"
 )
 
-const encoderPrefix = "image_encoder."
-
 // convBN lists a convolution without bias and the batch norm after it; in is the input channels per group.
 func (p *params) convBN(name string, in, out, kernel int) {
 	p.add(name+".c.weight", int64(out), int64(in), int64(kernel), int64(kernel))
@@ -24,6 +22,14 @@ type stage struct {
 	heads, window int
 	depth         int
 	stride        int // of the patch merging into the next stage; 0 in the last
+}
+
+// stemKernel is the side of the stem's two kernels: a stem that keeps the resolution looks at single pixels.
+func (t TinyViTSpec) stemKernel() int {
+	if t.PatchStride == 1 {
+		return 1
+	}
+	return 3
 }
 
 func (sp *Spec) stages() []stage {
@@ -46,8 +52,8 @@ func (sp *Spec) stages() []stage {
 func (sp *Spec) tinyViTParams(p *params) {
 	e := sp.Encoder.TinyViT
 	stem := e.EmbedDims[0]
-	p.convBN(encoderPrefix+"patch_embed.seq.0", 3, stem/2, 1)
-	p.convBN(encoderPrefix+"patch_embed.seq.2", stem/2, stem, 1)
+	p.convBN(encoderPrefix+"patch_embed.seq.0", 3, stem/2, e.stemKernel())
+	p.convBN(encoderPrefix+"patch_embed.seq.2", stem/2, stem, e.stemKernel())
 	stages := sp.stages()
 	for i, st := range stages {
 		for b := range st.depth {
@@ -75,9 +81,9 @@ func (sp *Spec) tinyViTParams(p *params) {
 			p.convBN(st.name+"downsample.conv3", next, next, 1)
 		}
 	}
-	neck, last := sp.Decoder.Dim, e.EmbedDims[len(e.EmbedDims)-1]
-	p.add(encoderPrefix+"neck.0.weight", int64(neck), int64(last), 1, 1)
-	p.norm(encoderPrefix+"neck.1", neck)
-	p.add(encoderPrefix+"neck.2.weight", int64(neck), int64(neck), 3, 3)
-	p.norm(encoderPrefix+"neck.3", neck)
+	if n := e.Classes; n > 0 {
+		last := stages[len(stages)-1].dim
+		p.norm(encoderPrefix+"norm_head", last)
+		p.linear(encoderPrefix+"head", last, n)
+	}
 }

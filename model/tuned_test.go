@@ -19,8 +19,8 @@ func small(t *testing.T, d *tensor.Device) *Model {
 	t.Helper()
 	spec := tinySpec()
 	spec.ImageSize, spec.Normalise = 32, "minmax"
-	spec.Encoder = EncoderSpec{Kind: "tinyvit", PatchStride: 1, EmbedDims: []int{8, 8, 12, 16}, Depths: []int{1, 1, 2, 1}, Heads: []int{2, 2, 3, 4},
-		Windows: []int{5, 5, 8, 5}, Strides: []int{2, 2, 1}, MLPRatio: 4, ExpandRatio: 4}
+	spec.Encoder = EncoderSpec{Kind: "tinyvit", MLPRatio: 4, TinyViT: TinyViTSpec{PatchStride: 1, EmbedDims: []int{8, 8, 12, 16},
+		Depths: []int{1, 1, 2, 1}, Heads: []int{2, 2, 3, 4}, Windows: []int{5, 5, 8, 5}, Strides: []int{2, 2, 1}, ExpandRatio: 4}}
 	m, err := Load(d, spec, testkit.RandomWeights(t, spec.Params()))
 	if err != nil {
 		t.Fatal(err)

@@ -74,8 +74,7 @@ func (p *params) norm(name string, dim int) {
 
 // Params lists every parameter and buffer of the model's official state dictionary, ordered by name.
 func (s *Spec) Params() []checkpoints.Info {
-	var p params
-	s.tinyViTParams(&p)
+	p := s.encoderParams()
 	s.promptParams(&p)
 	s.decoderParams(&p)
 	sort.Slice(p, func(i, j int) bool { return p[i].Name < p[j].Name })

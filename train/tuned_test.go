@@ -17,8 +17,8 @@ func small(t testing.TB, d *tensor.Device) *model.Model {
 	t.Helper()
 	spec := &model.Spec{
 		Name: "small", Title: "small SAM", ImageSize: 32, Normalise: "minmax", EmbeddingSize: 8,
-		Encoder: model.EncoderSpec{Kind: "tinyvit", PatchStride: 1, EmbedDims: []int{8, 8, 12, 16}, Depths: []int{1, 1, 2, 1}, Heads: []int{2, 2, 3, 4},
-			Windows: []int{5, 5, 8, 5}, Strides: []int{2, 2, 1}, MLPRatio: 4, ExpandRatio: 4},
+		Encoder: model.EncoderSpec{Kind: "tinyvit", MLPRatio: 4, TinyViT: model.TinyViTSpec{PatchStride: 1, EmbedDims: []int{8, 8, 12, 16}, Depths: []int{1, 1, 2, 1}, Heads: []int{2, 2, 3, 4},
+			Windows: []int{5, 5, 8, 5}, Strides: []int{2, 2, 1}, ExpandRatio: 4}},
 		Decoder: model.DecoderSpec{Dim: 32, Depth: 2, MLPDim: 128, Heads: 8, Multimask: 3, IoUDepth: 3, IoUHidden: 32, MaskInChannels: 16},
 	}
 	m, err := model.Load(d, spec, testkit.RandomWeights(t, spec.Params()))
