@@ -73,36 +73,53 @@ type decoded struct {
 // which of the output masks are wanted goes from first to last (0 is the single mask, 1 to 3 the
 // ambiguous ones). Masks that are not wanted are not computed.
 func (sp *Spec) decodeMasks(s *tensor.Scope, w Weights, embedding *tensor.Tensor, in decoderInput, first, last int, iou bool) decoded {
-	d := sp.Decoder
-	masks := d.Multimask + 1
-	dim := int64(d.Dim)
 	batch := in.prompt.Batch
-	queries := s.Cat(0, w.get(s, decoderPrefix+"iou_token.weight"), w.get(s, decoderPrefix+"mask_tokens.weight"))
-	tokens := s.Expand(s.Unsqueeze(queries, 0), batch, -1, -1)
-	if in.prompt.Sparse != nil {
-		tokens = s.Cat(1, tokens, in.prompt.Sparse)
-	}
-	image := s.Transpose(s.Reshape(embedding, embedding.Shape()[0], dim, -1), 1, 2)
-	image = s.Add(image, in.prompt.Dense)
+	tokens := sp.outputTokens(s, w, batch, in.prompt.Sparse)
+	image := s.Add(imageTokens(s, embedding), in.prompt.Dense)
 	if image.Shape()[0] != batch {
 		image = s.Expand(image, batch, -1, -1)
 	}
 	out := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
-		hs, src := sp.transform(s, w, image, in.pe, tokens)
+		hs, src := sp.transform(s, w, image, in.pe, tokens, ownImages{w, int64(sp.Decoder.Heads)})
 		return []*tensor.Tensor{hs, src}
 	})
 	hs, src := out[0], out[1]
-
-	hyper := make([]*tensor.Tensor, 0, masks)
-	for i := first; i <= last; i++ {
-		name := fmt.Sprintf("%soutput_hypernetworks_mlps.%d", decoderPrefix, i)
-		hyper = append(hyper, perceptron(s, w, name, 3, s.Select(hs, 1, int64(1+i))))
-	}
-	result := decoded{logits: sp.upscale(s, w, src, s.Stack(1, hyper...))}
+	result := decoded{logits: sp.upscale(s, w, src, sp.hyper(s, w, hs, first, last))}
 	if iou {
-		result.iou = perceptron(s, w, decoderPrefix+"iou_prediction_head", d.IoUDepth, s.Select(hs, 1, 0))
+		result.iou = sp.estimateIoU(s, w, hs)
 	}
 	return result
+}
+
+// outputTokens are the decoder's own tokens, IoU and masks, before those of the prompts; sparse may be nil.
+func (sp *Spec) outputTokens(s *tensor.Scope, w Weights, batch int64, sparse *tensor.Tensor) *tensor.Tensor {
+	queries := s.Cat(0, w.get(s, decoderPrefix+"iou_token.weight"), w.get(s, decoderPrefix+"mask_tokens.weight"))
+	tokens := s.Expand(s.Unsqueeze(queries, 0), batch, -1, -1)
+	if sparse != nil {
+		tokens = s.Cat(1, tokens, sparse)
+	}
+	return tokens
+}
+
+// imageTokens writes an embedding [B, dim, grid, grid] as [B, grid*grid, dim].
+func imageTokens(s *tensor.Scope, embedding *tensor.Tensor) *tensor.Tensor {
+	d := embedding.Shape()
+	return s.Transpose(s.Reshape(embedding, d[0], d[1], -1), 1, 2)
+}
+
+// hyper are the factors [B, M, dim/8] of the masks from first to last.
+func (sp *Spec) hyper(s *tensor.Scope, w Weights, hs *tensor.Tensor, first, last int) *tensor.Tensor {
+	out := make([]*tensor.Tensor, 0, last-first+1)
+	for i := first; i <= last; i++ {
+		name := fmt.Sprintf("%soutput_hypernetworks_mlps.%d", decoderPrefix, i)
+		out = append(out, perceptron(s, w, name, 3, s.Select(hs, 1, int64(1+i))))
+	}
+	return s.Stack(1, out...)
+}
+
+// estimateIoU is the decoder's estimate for all its masks, [B, multimask+1].
+func (sp *Spec) estimateIoU(s *tensor.Scope, w Weights, hs *tensor.Tensor) *tensor.Tensor {
+	return perceptron(s, w, decoderPrefix+"iou_prediction_head", sp.Decoder.IoUDepth, s.Select(hs, 1, 0))
 }
 
 // upscale is output_upscaling and the product with the hypernetworks' outputs [B, M, dim/8]. Both
@@ -128,34 +145,61 @@ func (sp *Spec) upscale(s *tensor.Scope, w Weights, src, hyper *tensor.Tensor) *
 	return s.Reshape(x, batch, masks, 4*grid, 4*grid)
 }
 
-// transform is the two-way transformer: image and pe are [B, grid*grid, dim] (pe broadcasts), tokens
+// crossAttention is how the tokens of prompts and those of images attend to each other: image [1 or B, N, dim],
+// placed is the same with its positions added.
+type crossAttention interface {
+	// tokensToImage returns what the tokens q [B, T, dim] take from the image.
+	tokensToImage(s *tensor.Scope, name string, q, placed, image *tensor.Tensor) *tensor.Tensor
+	// imageToTokens returns the image with what it takes from the tokens v by their keys k added, [B, N, dim].
+	imageToTokens(s *tensor.Scope, name string, placed, k, v, image *tensor.Tensor) *tensor.Tensor
+}
+
+// ownImages is the attention of a batch in which each prompt has an image of its own.
+type ownImages struct {
+	w     Weights
+	heads int64
+}
+
+func (a ownImages) tokensToImage(s *tensor.Scope, name string, q, placed, image *tensor.Tensor) *tensor.Tensor {
+	return attention(s, a.w, name, a.heads, q, placed, image)
+}
+
+func (a ownImages) imageToTokens(s *tensor.Scope, name string, placed, k, v, image *tensor.Tensor) *tensor.Tensor {
+	return s.Add(image, attention(s, a.w, name, a.heads, placed, k, v))
+}
+
+// transform is the two-way transformer: image and pe are [1 or B, grid*grid, dim] (pe broadcasts), tokens
 // [B, N, dim]. It returns both attended to each other.
-func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.Tensor) (hs, src *tensor.Tensor) {
+func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.Tensor, cross crossAttention) (hs, src *tensor.Tensor) {
 	const prefix = decoderPrefix + "transformer."
-	heads := int64(sp.Decoder.Heads)
-	attend := func(name string, q, k, v *tensor.Tensor) *tensor.Tensor { return attention(s, w, name, heads, q, k, v) }
+	attend := func(name string, q, v *tensor.Tensor) *tensor.Tensor {
+		return attention(s, w, name, int64(sp.Decoder.Heads), q, q, v)
+	}
 	norm := func(name string, x *tensor.Tensor) *tensor.Tensor { return layerNorm(s, w, name, x, 1e-5) }
 	queries, keys := tokens, image
 	keysPE := s.Add(keys, pe)
 	for i := range sp.Decoder.Depth {
 		layer := fmt.Sprintf("%slayers.%d.", prefix, i)
 		if i == 0 { // the first layer attends without positions and without a shortcut
-			queries = attend(layer+"self_attn", queries, queries, queries)
+			queries = attend(layer+"self_attn", queries, queries)
 		} else {
 			q := s.Add(queries, tokens)
-			queries = s.Add(queries, attend(layer+"self_attn", q, q, queries))
+			queries = s.Add(queries, attend(layer+"self_attn", q, queries))
 		}
 		queries = norm(layer+"norm1", queries)
 		q := s.Add(queries, tokens)
-		queries = norm(layer+"norm2", s.Add(queries, attend(layer+"cross_attn_token_to_image", q, keysPE, keys)))
+		queries = norm(layer+"norm2", s.Add(queries, cross.tokensToImage(s, layer+"cross_attn_token_to_image", q, keysPE, keys)))
 		hidden := s.ReLU(linear(s, w, layer+"mlp.lin1", queries))
 		queries = norm(layer+"norm3", s.Add(queries, linear(s, w, layer+"mlp.lin2", hidden)))
 		q = s.Add(queries, tokens)
-		keys = norm(layer+"norm4", s.Add(keys, attend(layer+"cross_attn_image_to_token", keysPE, q, queries)))
+		keys = s.Block(func(s *tensor.Scope) *tensor.Tensor {
+			sum := cross.imageToTokens(s, layer+"cross_attn_image_to_token", keysPE, q, queries, keys)
+			return layerNorm(s, w, layer+"norm4", sum, 1e-5)
+		})
 		keysPE = s.Add(keys, pe)
 	}
 	q := s.Add(queries, tokens)
-	queries = s.Add(queries, attend(prefix+"final_attn_token_to_image", q, keysPE, keys))
+	queries = s.Add(queries, cross.tokensToImage(s, prefix+"final_attn_token_to_image", q, keysPE, keys))
 	return norm(prefix+"norm_final_attn", queries), keys
 }
 

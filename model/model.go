@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	"samtune/checkpoints"
 	"samtune/data"
@@ -29,7 +30,7 @@ type Model struct {
 func Load(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
 	return loadModel(dev, spec, path, func(s *tensor.Scope, m *Model, f *checkpoints.File) error {
 		if err := checkpoints.Match(spec.Params(), f); err != nil {
-			return err
+			return instead(f, err)
 		}
 		raw, err := loadWeights(s, f, encoderPrefix)
 		if err != nil {
@@ -40,6 +41,19 @@ func Load(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
 	})
 }
 
+// instead adds to a mismatch which other model the file fits.
+func instead(f *checkpoints.File, mismatch error) error {
+	fitting, err := Recognise(f)
+	if err != nil {
+		return mismatch // of the model that was asked for
+	}
+	names := make([]string, len(fitting))
+	for i, spec := range fitting {
+		names[i] = spec.Name
+	}
+	return fmt.Errorf("it is of another model, %s: %w", strings.Join(names, " or "), mismatch)
+}
+
 // LoadDecoder reads the prompt encoder and the mask decoder alone: enough to work from cached features,
 // in a fraction of the memory. Encoding with such a model is an error.
 func LoadDecoder(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
@@ -47,7 +61,7 @@ func LoadDecoder(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
 }
 
 func loadModel(dev *tensor.Device, spec *Spec, path string, encoder func(*tensor.Scope, *Model, *checkpoints.File) error) (*Model, error) {
-	f, err := checkpoints.Open(path)
+	f, err := OpenWeights(path)
 	if err != nil {
 		return nil, err
 	}
