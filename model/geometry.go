@@ -49,9 +49,17 @@ func NewGeometry(region Rect, side int) Geometry {
 	}
 }
 
+// Geometry is how the model looks at a region of a picture.
+func (sp *Spec) Geometry(region Rect) Geometry {
+	if sp.Stretch {
+		return Geometry{Region: region, Side: sp.ImageSize, Height: sp.ImageSize, Width: sp.ImageSize}
+	}
+	return NewGeometry(region, sp.ImageSize)
+}
+
 // WholeImage is the geometry of all of a picture of the given size.
 func (sp *Spec) WholeImage(width, height int) Geometry {
-	return NewGeometry(Rect{Width: width, Height: height}, sp.ImageSize)
+	return sp.Geometry(Rect{Width: width, Height: height})
 }
 
 // String writes the geometry in a form that is part of cache keys.

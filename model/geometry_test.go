@@ -200,3 +200,32 @@ func TestSpreadLinearIsATransposedConvolution(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestStretch: MedSAM's pictures fill the input, so that a point, the labels and the logits of an asymmetric picture are
+// stretched by different factors across and down, and come back to their places.
+func TestStretch(t *testing.T) {
+	d := device(t)
+	spec := &Spec{ImageSize: 64, Normalise: "minmax", Stretch: true}
+	g := spec.WholeImage(32, 16)
+	if x, y := g.ToInput(8, 4); x != 16 || y != 16 {
+		t.Errorf("(8, 4) is at (%g, %g), want (16, 16)", x, y)
+	}
+	img := &data.Image{Width: 32, Height: 16, Pix: make([]uint8, 3*32*16)}
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i / 3 % 32 * 8) // a slope from left to right
+	}
+	if err := d.Run(func(s *tensor.Scope) error {
+		in := spec.Input(s, img, g)
+		back := s.Float32s(g.Restore(s, in))
+		want := make([]float32, 0, len(back))
+		for c := 0; c < 3; c++ {
+			for i := range 32 * 16 {
+				want = append(want, float32(img.Pix[3*i+c])/248)
+			}
+		}
+		near(t, "there and back", back, want, 0.02)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"samtune/checkpoints"
 	"samtune/data"
+	"samtune/internal/machine"
 	"samtune/internal/tensor"
 )
 
@@ -28,6 +29,9 @@ type Model struct {
 // Load reads a model's weights. Every parameter must be there with its shape and nothing else: all
 // names that differ are listed in one error.
 func Load(dev *tensor.Device, spec *Spec, path string) (*Model, error) {
+	if err := spec.fits(dev, machine.Memory); err != nil {
+		return nil, fmt.Errorf("load %s from %q: %w", spec.Title, path, err)
+	}
 	return loadModel(dev, spec, path, func(s *tensor.Scope, m *Model, f *checkpoints.File) error {
 		if err := checkpoints.Match(spec.Params(), f); err != nil {
 			return instead(f, err)

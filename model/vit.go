@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -195,15 +194,4 @@ func relativeBias(s *tensor.Scope, q, rows, columns *tensor.Tensor, height, widt
 	byColumn = s.Permute(s.Reshape(byColumn, width, n, height, width), 1, 2, 0, 3)
 	bias := s.Add(s.Unsqueeze(byRow, 4), s.Unsqueeze(byColumn, 3)) // [n, height, width, height, width]
 	return s.Reshape(bias, d[0], d[1], d[2], d[2])
-}
-
-// attendedPeak estimates what the encoder holds beside its weights for one input, in bytes: the widest activations and
-// the scores of one call of attention with what softmax makes of them.
-func (sp *Spec) attendedPeak() int64 {
-	if sp.Encoder.Kind != kindViT {
-		return int64(math.Pow(float64(sp.ImageSize), 2)) * 4 * 200
-	}
-	cells := int64(sp.EmbeddingSize * sp.EmbeddingSize)
-	wide := cells * int64(sp.Encoder.ViT.Dim*(sp.Encoder.MLPRatio+6)) * 4
-	return wide + 3*max(attendBytes, 4*cells*cells)
 }

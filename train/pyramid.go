@@ -101,7 +101,7 @@ func (p Pyramid) levels(m *model.Model, sample *data.Sample) []level {
 			}
 			t := tile{region: r}
 			for _, mirror := range p.mirrors() {
-				g := model.NewGeometry(r, m.Spec.ImageSize)
+				g := m.Spec.Geometry(r)
 				g.Mirror = mirror
 				t.views = append(t.views, View{Sample: sample, Image: hash, Geometry: g})
 			}

@@ -21,7 +21,7 @@ func (t Tiling) Views(m *model.Model, sample *data.Sample) []View {
 	var out []View
 	for _, r := range t.regions(sample) {
 		if validShare(sample, r) > 0 {
-			out = append(out, View{Sample: sample, Image: hash, Geometry: model.NewGeometry(r, m.Spec.ImageSize)})
+			out = append(out, View{Sample: sample, Image: hash, Geometry: m.Spec.Geometry(r)})
 		}
 	}
 	return out
