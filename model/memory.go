@@ -18,9 +18,9 @@ func (sp *Spec) Memory() (weights, encoding int64) {
 	}
 	cells := int64(sp.EmbeddingSize) * int64(sp.EmbeddingSize)
 	switch sp.Encoder.Kind {
-	case kindViT: // the perceptron's hidden layer and what is around it, and the scores of one call of attention
+	case kindViT: // activations, as measured on ViT-B and ViT-H, and the scores of one call of attention
 		v := sp.Encoder.ViT
-		encoding = 4*cells*int64(v.Dim*(sp.Encoder.MLPRatio+6)) + 3*max(attendBytes, 4*cells*cells)
+		encoding = 5*4*cells*int64(v.Dim*(sp.Encoder.MLPRatio+6)) + 3*max(attendBytes, 4*cells*cells)
 	case kindTinyViT: // the first stage's widened maps
 		st := sp.stages()[0]
 		encoding = 4 * int64(st.side) * int64(st.side) * int64(st.dim*sp.Encoder.TinyViT.ExpandRatio) * 3
