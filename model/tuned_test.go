@@ -29,6 +29,17 @@ func small(t *testing.T, d *tensor.Device) *Model {
 	return m
 }
 
+// smallModels are small SAMs, one with each kind of image encoder.
+func smallModels(t *testing.T, d *tensor.Device) map[string]*Model {
+	t.Helper()
+	vit, err := Load(d, tinySpec(), testkit.Path(t, "tiny_sam.pth"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(vit.Close)
+	return map[string]*Model{"TinyViT": small(t, d), "ViT": vit}
+}
+
 // tunedKinds are the ways to tune the encoder.
 var tunedKinds = map[string]func(m *Model, d Decoder) Decoder{
 	"neck": func(m *Model, d Decoder) Decoder { return m.TuneNeck(d) },
@@ -63,8 +74,9 @@ func inputs(s *tensor.Scope, t *testing.T, m *Model, features []string) Inputs {
 
 func TestTunedEncoderStartsAsReleased(t *testing.T) {
 	d := device(t)
-	for name, load := range map[string]func() *Model{"small": func() *Model { return small(t, d) }, "LiteMedSAM": func() *Model { return loadLite(t, d) }} {
-		m := load()
+	models := smallModels(t, d)
+	models["LiteMedSAM"] = loadLite(t, d)
+	for name, m := range models {
 		for _, decoder := range []string{"plain", "fine"} {
 			for kind, tune := range tunedKinds {
 				t.Run(strings.Join([]string{name, kind, decoder}, " "), func(t *testing.T) {
@@ -140,12 +152,17 @@ func TestTunedNeckHasTheOfficialNames(t *testing.T) {
 // is loaded from a file with these values, or the weights that they are merged into, in their place.
 func TestTunedEncoderIsAModelWithOtherWeights(t *testing.T) {
 	d := device(t)
-	m := small(t, d)
+	for name, m := range smallModels(t, d) {
+		t.Run(name, func(t *testing.T) { testOtherWeights(t, d, m) })
+	}
+}
+
+func testOtherWeights(t *testing.T, d *tensor.Device, m *Model) {
 	plain, err := m.NewDecoder("plain", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := checkpoints.Open(m.File)
+	f, err := OpenWeights(m.File)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +260,12 @@ func littleEndian(values []float32) []byte {
 // with the central difference.
 func TestTunedEncoderGradients(t *testing.T) {
 	d := device(t)
-	m := small(t, d)
+	for name, m := range smallModels(t, d) {
+		t.Run(name, func(t *testing.T) { testEncoderGradients(t, d, m) })
+	}
+}
+
+func testEncoderGradients(t *testing.T, d *tensor.Device, m *Model) {
 	plain, err := m.NewDecoder("plain", 0)
 	if err != nil {
 		t.Fatal(err)
