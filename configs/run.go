@@ -5,7 +5,7 @@ package configs
 type Run struct {
 	Benchmark string `toml:"benchmark" doc:"data set: a name from samtune data list"`
 	Target    string `toml:"target" doc:"which of the benchmark's structures; empty: its first"`
-	Model     string `toml:"model" doc:"model: a name from samtune weights list"`
+	Model     string `toml:"model" doc:"model: a name from samtune weights list; empty: the one that the weights file is of, or lite_medsam"`
 	Weights   string `toml:"weights" doc:"weights file; empty: the model's released weights in the cache"`
 	Shots     int    `toml:"shots" doc:"annotated images that training may use"`
 	Seed      int64  `toml:"seed" doc:"seed of the draw of shots and of the training"`
@@ -102,7 +102,7 @@ type Cache struct {
 // Default returns the settings that hold where nothing else is said.
 func Default() *Run {
 	return &Run{
-		Benchmark: "fundus", Model: "lite_medsam", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{"plain", "linear"},
+		Benchmark: "fundus", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{"plain", "linear"},
 		Train: Train{
 			Device: "auto", Encoder: "frozen", Rank: 4, Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
 			Stopping: "holdout", ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,

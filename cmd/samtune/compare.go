@@ -73,7 +73,7 @@ func (a *app) compare() *cobra.Command {
 	c.Flags().StringSliceVar(&decoders, "decoders", []string{"plain", "linear", "fine"}, "decoders to compare")
 	c.Flags().IntVar(&f.shots, "shots", 5, "annotated images that training may use")
 	c.Flags().Int64Var(&f.seed, "seed", 1, "seed of the draw of shots and of the training")
-	c.Flags().StringVar(&f.model, "model", "lite_medsam", "model: samtune weights list shows them")
+	c.Flags().StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
 	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
 	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
 	c.Flags().StringVar(&f.out, "out", "", "folder of the table; the default is one under --runs")

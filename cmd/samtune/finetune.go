@@ -16,7 +16,6 @@ import (
 	"samtune/eval"
 	"samtune/eval/report"
 	"samtune/experiment"
-	"samtune/model"
 )
 
 // runFlags are the flags of finetune and zeroshot.
@@ -69,7 +68,7 @@ func (f *runFlags) addBenchmark(c *cobra.Command) {
 	c.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and --set go before it")
 	c.Flags().StringVar(&f.benchmark, "benchmark", "fundus", "data set: samtune data list shows them")
 	c.Flags().StringVar(&f.target, "target", "", "which of the benchmark's structures; the default is its first")
-	c.Flags().StringVar(&f.model, "model", "lite_medsam", "model: samtune weights list shows them")
+	c.Flags().StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
 	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
 	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
 	c.Flags().Int64Var(&f.seed, "seed", 1, "seed of the draw of shots and of the training")
@@ -172,14 +171,8 @@ func (a *app) options(c *cobra.Command, f *runFlags) (*experiment.Options, error
 	if err != nil {
 		return nil, err
 	}
-	spec, err := model.LookUp(cfg.Model)
-	if err != nil {
+	if cfg.Model, cfg.Weights, err = a.modelAndWeights(cfg.Model, cfg.Weights); err != nil {
 		return nil, err
-	}
-	if cfg.Weights == "" {
-		if cfg.Weights, err = a.weightsPath(spec); err != nil {
-			return nil, err
-		}
 	}
 	cache, err := a.cacheDir()
 	if err != nil {

@@ -161,6 +161,29 @@ func (a *app) cacheDir() (string, error) {
 	return filepath.Join(dir, "samtune"), nil
 }
 
+// defaultModel is the model whose weights make setup fetches.
+const defaultModel = "lite_medsam"
+
+// modelAndWeights completes what a user said of a model: the name of what a weights file is of, and the place of a
+// model's released weights.
+func (a *app) modelAndWeights(name, weights string) (string, string, error) {
+	if name == "" && weights != "" {
+		spec, err := model.RecogniseFile(weights)
+		if err != nil {
+			return "", "", err
+		}
+		return spec.Name, weights, nil
+	}
+	if name == "" {
+		name = defaultModel
+	}
+	spec, err := model.LookUp(name)
+	if err == nil && weights == "" {
+		weights, err = a.weightsPath(spec)
+	}
+	return name, weights, err
+}
+
 // weightsPath is where make setup leaves a model's released weights. --cache moves what samtune writes;
 // weights that are only in the user's cache folder are found there all the same.
 func (a *app) weightsPath(spec *model.Spec) (string, error) {
@@ -177,7 +200,11 @@ func (a *app) weightsPath(spec *model.Spec) (string, error) {
 		}
 	}
 	if !exists(path) {
-		return "", fmt.Errorf("%s's weights are not at %q: make setup fetches them (from %s), or name a file with --weights", spec.Title, path, spec.Weights.Source)
+		fetch := "samtune weights get " + spec.Name
+		if spec.Weights.URL == "" {
+			fetch = "make setup"
+		}
+		return "", fmt.Errorf("%s's weights are not at %q: %s fetches them, or name a file with --weights", spec.Title, path, fetch)
 	}
 	return path, nil
 }
