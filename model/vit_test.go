@@ -1,9 +1,9 @@
 package model
 
 import (
+	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -140,21 +140,7 @@ func TestViTB(t *testing.T) {
 		}
 		near(t, name, testkit.Formula(name, info)[:16], testkit.Values(t, samples, name), 0)
 	}
-	small := testkit.Raw(t, v, "image_u8_small")
-	img := &data.Image{Width: 1024, Height: 768, Pix: make([]uint8, 3*1024*768)}
-	for y := range 768 {
-		for x := range 1024 {
-			for c := range 3 {
-				img.Pix[3*(y*1024+x)+c] = small[(c*24+y/32)*32+x/32]
-			}
-		}
-	}
-	every := func(s *tensor.Scope, x *tensor.Tensor, dims ...int64) []float32 { // dims: dim, step, dim, step, ...
-		for i := 0; i < len(dims); i += 2 {
-			x = s.Stride(x, dims[i], 0, dims[i+1])
-		}
-		return s.Float32s(x)
-	}
+	img := formulaPicture(t)
 	err := d.Run(func(s *tensor.Scope) error {
 		x := m.Spec.Input(s, img, m.Spec.WholeImage(1024, 768))
 		blocksOf(s, m, x, func(s *tensor.Scope, i int, x *tensor.Tensor) {
@@ -189,6 +175,62 @@ func TestViTB(t *testing.T) {
 	}
 }
 
+// every takes every step-th slice along dimensions: dimension, step, dimension, step, ...
+func every(s *tensor.Scope, x *tensor.Tensor, dims ...int64) []float32 {
+	for i := 0; i < len(dims); i += 2 {
+		x = s.Stride(x, dims[i], 0, dims[i+1])
+	}
+	return s.Float32s(x)
+}
+
+// formulaPicture is the picture of 1024 x 768 pixels of the packs with weights by the formula.
+func formulaPicture(t *testing.T) *data.Image {
+	small := testkit.Raw(t, testkit.Vectors(t, "vitb_hash.safetensors"), "image_u8_small")
+	img := &data.Image{Width: 1024, Height: 768, Pix: make([]uint8, 3*1024*768)}
+	for y := range 768 {
+		for x := range 1024 {
+			for c := range 3 {
+				img.Pix[3*(y*1024+x)+c] = small[(c*24+y/32)*32+x/32]
+			}
+		}
+	}
+	return img
+}
+
+// TestMobileSAM compares MobileSAM with its authors' code, by weights of the formula.
+func TestMobileSAM(t *testing.T) {
+	d := device(t)
+	spec, err := LookUp("mobile_sam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Load(d, spec, testkit.FormulaWeights(t, spec.Params()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	v := testkit.Vectors(t, "mobile_hash.safetensors")
+	img := formulaPicture(t)
+	err = d.Run(func(s *tensor.Scope) error {
+		features, err := m.Encode(s, img, []Geometry{spec.WholeImage(1024, 768)}, []string{Embedding})
+		if err != nil {
+			return err
+		}
+		near(t, "embedding", every(s, features[Embedding], 2, 8, 3, 8), testkit.Values(t, v, "emb_strided"), 1e-3)
+		p, err := m.EncodePrompts(s, []Prompt{{Box: &[4]float32{100, 50, 900, 700}}})
+		if err != nil {
+			return err
+		}
+		logits, iou := m.Predict(s, features[Embedding], p, true)
+		near(t, "logits", every(s, logits, 2, 4, 3, 4), testkit.Values(t, v, "box.low_res_strided"), 1e-2)
+		near(t, "iou", s.Float32s(iou), testkit.Values(t, v, "box.iou"), 1e-3)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func infoOf(sp *Spec, name string) (shape []int64, ok bool) {
 	for _, info := range sp.Params() {
 		if info.Name == name {
@@ -198,33 +240,31 @@ func infoOf(sp *Spec, name string) (shape []int64, ok bool) {
 	return nil, false
 }
 
-// TestViTBNames compares names and shapes with those of the official model.
-func TestViTBNames(t *testing.T) {
-	b, err := os.ReadFile(testkit.Path(t, "vit_b_keys.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
-		fields := strings.Split(line, "\t")
-		want[fields[0]] = fields[1]
-	}
-	for _, name := range []string{"sam_vit_b", "medsam_vit_b"} {
-		spec, err := LookUp(name)
+// TestOfficialNames compares names and shapes with those of the official models.
+func TestOfficialNames(t *testing.T) {
+	for file, models := range map[string][]string{"vit_b_keys.txt": {"sam_vit_b", "medsam_vit_b"}, "mobile_keys.txt": {"mobile_sam"}} {
+		b, err := os.ReadFile(testkit.Path(t, file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, info := range spec.Params() {
-			var shape []string
-			for _, n := range info.Shape {
-				shape = append(shape, strconv.FormatInt(n, 10))
-			}
-			if got := "[" + strings.Join(shape, ", ") + "]"; want[info.Name] != got {
-				t.Errorf("%s has shape %s, want %q", info.Name, got, want[info.Name])
-			}
+		want := map[string]string{}
+		for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+			fields := strings.Split(line, "\t")
+			want[fields[0]] = fields[1]
 		}
-		if len(spec.Params()) != len(want) {
-			t.Errorf("%s has %d parameters, want %d", name, len(spec.Params()), len(want))
+		for _, name := range models {
+			spec, err := LookUp(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, info := range spec.Params() {
+				if got := strings.ReplaceAll(fmt.Sprint(info.Shape), " ", ", "); want[info.Name] != got {
+					t.Errorf("%s: %s has shape %s, want %q", name, info.Name, got, want[info.Name])
+				}
+			}
+			if len(spec.Params()) != len(want) {
+				t.Errorf("%s has %d parameters, want %d", name, len(spec.Params()), len(want))
+			}
 		}
 	}
 }

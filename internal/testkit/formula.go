@@ -28,7 +28,7 @@ func Formula(name string, shape []int64) []float32 {
 		return false
 	}
 	switch {
-	case len(shape) == 1 && strings.HasSuffix(name, ".weight"):
+	case strings.HasSuffix(name, ".running_var"), len(shape) == 1 && strings.HasSuffix(name, ".weight"):
 		base, spread = 1, 0.1
 	case len(shape) == 1:
 		spread = 0.05
