@@ -16,7 +16,7 @@ type Candidates struct {
 
 // promptGroup is the number of prompts that go through the mask decoder together on a CPU: what they need then
 // stays in its caches.
-const promptGroup = 4
+const promptGroup = 2
 
 // PredictAbove is Predict with multimask for prompts of one image, embedding [1, dim, grid, grid], without masks
 // among them. It returns those masks alone whose estimated IoU is larger than above; the others are never
