@@ -81,9 +81,9 @@ type Head struct {
 
 // Eval are the settings of the comparison.
 type Eval struct {
-	Prompts      []string  `toml:"prompts" doc:"zero-shot prompts: none, box, point, oracle_point, oracle_box"`
+	Prompts      []string  `toml:"prompts" doc:"zero-shot prompts: none, box, point, random_point, and from the truth oracle_point, oracle_box, oracle_box_jitter, oracle_component_points, oracle_component_boxes, oracle_clicks"`
 	Before       string    `toml:"before" doc:"the zero-shot prompt that fine-tuning is compared with"`
-	OraclePoints int       `toml:"oracle_points" doc:"points of the oracle_point prompt"`
+	OraclePoints int       `toml:"oracle_points" doc:"points of the oracle_point prompt, clicks of oracle_clicks"`
 	Threshold    float64   `toml:"threshold" doc:"probability above which a pixel is inside, after fine-tuning the plain decoder"`
 	Thickness    []float64 `toml:"thickness" doc:"bounds, in the data's unit, between classes of local thickness for which Dice is given too; empty: none"`
 

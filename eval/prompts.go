@@ -3,6 +3,7 @@ package eval
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,8 +18,14 @@ const (
 	PromptNone        = "none"         // nothing
 	PromptBox         = "box"          // a box around the whole image
 	PromptPoint       = "point"        // a foreground point in the middle of the image
+	PromptRandomPoint = "random_point" // a foreground point drawn from the valid region
 	PromptOraclePoint = "oracle_point" // foreground points drawn from the truth
 	PromptOracleBox   = "oracle_box"   // the tight box around the truth
+
+	PromptOracleJitter          = "oracle_box_jitter"       // that box with each side moved at random
+	PromptOracleComponentPoints = "oracle_component_points" // a point in each connected part of the truth, segmented apart and united
+	PromptOracleComponentBoxes  = "oracle_component_boxes"  // a box around each of them, likewise
+	PromptOracleClicks          = "oracle_clicks"           // clicks that correct what was wrong most, one after the other
 )
 
 // Prompt tells a model what to segment, in pixels of the image: a pixel's coordinates are its column
@@ -30,20 +37,36 @@ type Prompt struct {
 	Points [][2]float64 // x, y
 	Labels []int        // of the points: 1 foreground, 0 background
 	Box    *[4]float64  // x0, y0, x1, y1; nil: none
+	Mask   *data.Mask   // a first idea of the mask, of the image's size; nil: none
+
+	Parts  []Prompt // asked one by one, their masks united; nothing else is set beside them
+	Clicks *Clicks  // asked again and again; nothing else is set beside them
 }
 
-// PromptOptions says how oracle points are drawn.
-type PromptOptions struct {
-	Points int   // of an oracle_point prompt; 0 stands for 10
-	Seed   int64 // of their draw
+// Clicks are an oracle's: it looks at each mask and clicks where it is wrong most (NextClick).
+type Clicks struct {
+	N            int // how many
+	Truth, Valid *data.Mask
 }
+
+// PromptOptions says how prompts are drawn.
+type PromptOptions struct {
+	Points int     // of an oracle_point prompt, and clicks of oracle_clicks; 0 stands for 10
+	Seed   int64   // of their draw
+	Jitter float64 // of oracle_box_jitter: how far a side moves at most, as a share of the image's longer side; 0 stands for 0.02
+}
+
+// defaultJitter is MedSAM's: 20 of 1024 pixels.
+const defaultJitter = 0.02
 
 // region is what a prompt may be made from: the image's size, and for oracle prompts alone the truth
 // inside the valid region.
 type region struct {
 	width, height int
+	valid         *data.Mask // nil: the whole image
 	truth         *data.Mask
 	points        int
+	jitter        float64 // pixels
 	draw          *stream
 }
 
@@ -62,6 +85,7 @@ var promptKinds = []struct {
 	{PromptPoint, text("centre point"), false, func(r region, p *Prompt) {
 		p.Points, p.Labels = [][2]float64{{float64(r.width) / 2, float64(r.height) / 2}}, []int{1}
 	}},
+	{PromptRandomPoint, text("random point"), false, randomPoint},
 	{PromptOraclePoint, func(points int) string {
 		if points == 1 {
 			return "1 point from the truth"
@@ -70,11 +94,81 @@ var promptKinds = []struct {
 	}, true, oraclePoints},
 	{PromptOracleBox, text("box around the truth"), true, func(r region, p *Prompt) {
 		b, _ := boundingBox(r.truth)
-		p.Box = &[4]float64{float64(b.x0), float64(b.y0), float64(b.x1 - 1), float64(b.y1 - 1)}
+		p.Box = b.corners()
+	}},
+	{PromptOracleJitter, text("box around the truth, sides moved at random"), true, jitteredBox},
+	{PromptOracleComponentPoints, text("a point in each part of the truth"), true, func(r region, p *Prompt) {
+		for _, part := range parts(r.truth) {
+			x, y := deepest(part)
+			p.Parts = append(p.Parts, Prompt{Points: [][2]float64{{x, y}}, Labels: []int{1}})
+		}
+	}},
+	{PromptOracleComponentBoxes, text("a box around each part of the truth"), true, func(r region, p *Prompt) {
+		for _, part := range parts(r.truth) {
+			b, _ := boundingBox(part)
+			p.Parts = append(p.Parts, Prompt{Box: b.corners()})
+		}
+	}},
+	{PromptOracleClicks, func(points int) string {
+		if points == 1 {
+			return "1 click on the truth"
+		}
+		return fmt.Sprintf("%d clicks that correct", points)
+	}, true, func(r region, p *Prompt) {
+		p.Clicks = &Clicks{N: r.points, Truth: r.truth, Valid: r.valid}
 	}},
 }
 
 func text(s string) func(int) string { return func(int) string { return s } }
+
+// corners are the centres of the first and the last pixel of a box, x before y.
+func (b box) corners() *[4]float64 {
+	return &[4]float64{float64(b.x0), float64(b.y0), float64(b.x1 - 1), float64(b.y1 - 1)}
+}
+
+// randomPoint draws one of the valid pixels.
+func randomPoint(r region, p *Prompt) {
+	var inside []int
+	for i := range r.width * r.height {
+		if r.valid == nil || r.valid.Pix[i] == 1 {
+			inside = append(inside, i)
+		}
+	}
+	if len(inside) == 0 {
+		return
+	}
+	i := inside[r.draw.below(len(inside))]
+	p.Points, p.Labels = [][2]float64{{float64(i % r.width), float64(i / r.width)}}, []int{1}
+}
+
+// jitteredBox moves each side of the truth's box by up to the jitter, outwards as far as the image goes and inwards by a
+// quarter of the box at most.
+func jitteredBox(r region, p *Prompt) {
+	b, _ := boundingBox(r.truth)
+	p.Box = b.corners()
+	tight := *p.Box
+	reach := int(math.Round(r.jitter))
+	last := [2]float64{float64(r.width - 1), float64(r.height - 1)}
+	for axis := range 2 {
+		inwards := math.Floor((tight[axis+2] - tight[axis]) / 4)
+		move := func() float64 { return float64(r.draw.below(2*reach+1) - reach) }
+		p.Box[axis] = max(tight[axis]+min(move(), inwards), 0)
+		p.Box[axis+2] = min(tight[axis+2]+max(move(), -inwards), last[axis])
+	}
+}
+
+// parts are the 8-connected parts of a mask, each as a mask of the same size.
+func parts(m *data.Mask) []*data.Mask {
+	var out []*data.Mask
+	for _, pixels := range m.Regions(1) {
+		part := data.NewMask(m.Width, m.Height)
+		for _, i := range pixels {
+			part.Pix[i] = 1
+		}
+		out = append(out, part)
+	}
+	return out
+}
 
 // oraclePoints draws without replacement; where the truth has fewer pixels it takes them all.
 func oraclePoints(r region, p *Prompt) {
@@ -114,6 +208,12 @@ func Prompts(kinds []string, sample *data.Sample, target string, opt PromptOptio
 	if opt.Points < 0 {
 		return nil, fmt.Errorf("make prompts: %d oracle points, want 1 or more", opt.Points)
 	}
+	if opt.Jitter == 0 {
+		opt.Jitter = defaultJitter
+	}
+	if opt.Jitter < 0 || opt.Jitter > 1 {
+		return nil, fmt.Errorf("make prompts: jitter is %g of the image's longer side, want 0 to 1", opt.Jitter)
+	}
 	if sample.Image == nil {
 		return nil, fmt.Errorf("make prompts for case %q: it has no image", sample.ID)
 	}
@@ -130,14 +230,15 @@ func Prompts(kinds []string, sample *data.Sample, target string, opt PromptOptio
 		}
 		k := promptKinds[i]
 		p := Prompt{Kind: kind, Label: k.label(opt.Points), Oracle: k.oracle}
-		r := region{width: sample.Image.Width, height: sample.Image.Height}
+		r := region{width: sample.Image.Width, height: sample.Image.Height, valid: sample.Valid}
+		r.draw = newStream(opt.Seed, kind+"\x00"+sample.ID+"\x00"+target)
 		if k.oracle {
 			if truth.Count() == 0 {
 				missing = append(missing, kind)
 				continue
 			}
 			r.truth, r.points = truth, opt.Points
-			r.draw = newStream(opt.Seed, kind+"\x00"+sample.ID+"\x00"+target)
+			r.jitter = opt.Jitter * float64(max(r.width, r.height))
 		}
 		k.make(r, &p)
 		prompts = append(prompts, p)

@@ -26,17 +26,25 @@ func sampleOf(truth *data.Mask) *data.Sample {
 func TestPrompts(t *testing.T) {
 	truth := data.NewMask(11, 6)
 	truth.Pix[2*11+3], truth.Pix[2*11+4], truth.Pix[4*11+8] = 1, 1, 1
-	got, err := Prompts(PromptKinds(), sampleOf(truth), "lesion", PromptOptions{Points: 1, Seed: 1})
+	sample := sampleOf(truth)
+	got, err := Prompts(PromptKinds(), sample, "lesion", PromptOptions{Points: 1, Seed: 1, Jitter: 1e-9})
 	if err != nil {
 		t.Fatal(err)
 	}
-	point := got[3].Points
+	random, point := got[3].Points, got[4].Points
 	want := []Prompt{
 		{Kind: "none", Label: "no prompt"},
 		{Kind: "box", Label: "full-image box", Box: &[4]float64{0, 0, 10, 5}},
 		{Kind: "point", Label: "centre point", Points: [][2]float64{{5.5, 3}}, Labels: []int{1}},
+		{Kind: "random_point", Label: "random point", Points: random, Labels: []int{1}},
 		{Kind: "oracle_point", Label: "1 point from the truth", Oracle: true, Points: point, Labels: []int{1}},
 		{Kind: "oracle_box", Label: "box around the truth", Oracle: true, Box: &[4]float64{3, 2, 8, 4}},
+		{Kind: "oracle_box_jitter", Label: "box around the truth, sides moved at random", Oracle: true, Box: &[4]float64{3, 2, 8, 4}},
+		{Kind: "oracle_component_points", Label: "a point in each part of the truth", Oracle: true, Parts: []Prompt{
+			{Points: [][2]float64{{3, 2}}, Labels: []int{1}}, {Points: [][2]float64{{8, 4}}, Labels: []int{1}}}},
+		{Kind: "oracle_component_boxes", Label: "a box around each part of the truth", Oracle: true, Parts: []Prompt{
+			{Box: &[4]float64{3, 2, 4, 2}}, {Box: &[4]float64{8, 4, 8, 4}}}},
+		{Kind: "oracle_clicks", Label: "1 click on the truth", Oracle: true, Clicks: &Clicks{N: 1, Truth: truth, Valid: sample.Valid}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -142,7 +150,7 @@ func TestPromptErrors(t *testing.T) {
 		opt    PromptOptions
 		want   string
 	}{
-		"kind":   {[]string{"boxes"}, "lesion", PromptOptions{}, `unknown kind "boxes", want one of none, box, point, oracle_point, oracle_box`},
+		"kind":   {[]string{"boxes"}, "lesion", PromptOptions{}, `unknown kind "boxes", want one of none, box, point, random_point, oracle_point`},
 		"target": {[]string{"box"}, "organ", PromptOptions{}, `no target "organ"`},
 		"points": {[]string{"box"}, "lesion", PromptOptions{Points: -1}, "-1 oracle points"},
 	} {

@@ -154,6 +154,28 @@ func (sp *Spec) Input(s *tensor.Scope, img *data.Image, g Geometry) *tensor.Tens
 	})
 }
 
+// MaskInput returns a mask of a picture's size as the prompt encoder takes it: logits [1, 1, 4*grid, 4*grid] on the network's
+// input, of +logit inside and -logit outside and between them on edges that are resized. Padding is outside.
+func (sp *Spec) MaskInput(s *tensor.Scope, m *data.Mask, g Geometry, logit float64) *tensor.Tensor {
+	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
+		r := g.Region
+		values := make([]uint8, 0, r.Width*r.Height)
+		for y := r.Y; y < r.Y+r.Height; y++ {
+			values = append(values, m.Pix[y*m.Width+r.X:y*m.Width+r.X+r.Width]...)
+		}
+		x := s.ToDType(s.FromUint8(values, 1, 1, int64(r.Height), int64(r.Width)), tensor.Float32)
+		if axes := g.Mirror.axes(); len(axes) > 0 {
+			x = s.Flip(x, axes...)
+		}
+		x = s.Pad(s.UpsampleBilinearAA(x, int64(g.Height), int64(g.Width)), int64(g.Side-g.Height), int64(g.Side-g.Width))
+		side := 4 * int64(sp.EmbeddingSize)
+		if x.Shape()[2] != side {
+			x = s.UpsampleBilinearAA(x, side, side)
+		}
+		return s.MulScalar(s.AddScalar(x, -0.5), 2*logit)
+	})
+}
+
 func crop(img *data.Image, r Rect) []uint8 {
 	out := make([]uint8, 0, r.Width*r.Height*3)
 	for y := r.Y; y < r.Y+r.Height; y++ {

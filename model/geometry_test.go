@@ -229,3 +229,34 @@ func TestStretch(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestMaskInput: a mask lies in the prompt encoder's grid where its picture lies in the input; padding is outside.
+func TestMaskInput(t *testing.T) {
+	d := device(t)
+	spec := &Spec{ImageSize: 64, EmbeddingSize: 4}
+	m := data.NewMask(32, 16)
+	for y := range 8 {
+		for x := range 8 {
+			m.Pix[(y+8)*32+x+24] = 1 // the right lower corner
+		}
+	}
+	if err := d.Run(func(s *tensor.Scope) error {
+		in := spec.MaskInput(s, m, spec.WholeImage(32, 16), 5)
+		got := s.Float32s(in)
+		for y := range 16 {
+			for x := range 16 {
+				want := float32(-5)
+				if y >= 4 && y < 8 && x >= 12 { // the picture fills the upper 8 rows
+					want = 5
+				}
+				edge := y >= 3 && y <= 8 && (x == 11 || x == 12) || x >= 11 && (y >= 3 && y <= 4 || y >= 7 && y <= 8)
+				if v := got[y*16+x]; !edge && (v < want-0.01 || v > want+0.01) {
+					t.Errorf("x %d, y %d is %g, want %g", x, y, v, want)
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

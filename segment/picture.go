@@ -54,7 +54,7 @@ func (p *Picture) Close() {
 func (p *Picture) Ask(prompt eval.Prompt, multimask bool) ([]Candidate, error) {
 	var out []Candidate
 	err := p.model.Device().Run(func(s *tensor.Scope) error {
-		encoded, err := p.model.EncodePrompts(s, []model.Prompt{train.ToInput(p.geometry, prompt)})
+		encoded, err := p.model.EncodePrompts(s, []model.Prompt{train.ToInput(s, p.model.Spec, p.geometry, prompt)})
 		if err != nil {
 			return err
 		}

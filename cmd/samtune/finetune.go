@@ -153,11 +153,9 @@ func known(profiles map[string]map[string]any) string {
 	return strings.Join(slices.Sorted(maps.Keys(profiles)), ", ")
 }
 
-// listText writes words as a list of TOML; the single word none is the empty one.
+// listText writes words as a list of TOML; the word none takes back those before it.
 func listText(words []string) string {
-	if len(words) == 1 && words[0] == "none" {
-		words = nil
-	}
+	words = words[slices.Index(words, "none")+1:]
 	quoted := make([]string, len(words))
 	for i, w := range words {
 		quoted[i] = fmt.Sprintf("%q", w)
