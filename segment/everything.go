@@ -1,3 +1,5 @@
+// Package segment finds masks with SAM: answers to prompts about a picture that was encoded once, and everything mode,
+// which asks for itself, point by point.
 package segment
 
 import (
