@@ -195,6 +195,12 @@ func PromptKinds() []string {
 	return kinds
 }
 
+// IsOracle says whether prompts of a kind are made from the truth.
+func IsOracle(kind string) bool {
+	i := slices.Index(PromptKinds(), kind)
+	return i >= 0 && promptKinds[i].oracle
+}
+
 // Prompts makes a prompt of each kind for one case and target, in the order asked for. Oracle prompts
 // come from the truth inside the valid region, the others from the image's size alone; the points are
 // a function of the seed, the case and the target, and fewer points are the first of more.

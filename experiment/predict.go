@@ -113,6 +113,12 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 	return nil
 }
 
+// DistinctNames is an error where results for two of the pictures would go to one file.
+func DistinctNames(paths []string) error {
+	_, err := outputNames(paths)
+	return err
+}
+
 // outputNames are the files' names without folder and ending; two pictures of one name are refused.
 func outputNames(paths []string) ([]string, error) {
 	names := make([]string, len(paths))

@@ -50,11 +50,17 @@ func (p *Picture) Close() {
 }
 
 // Ask answers a prompt in the picture's own pixels: with SAM's single mask, or with its three for a prompt that could
-// mean several things, as a point on a part of a whole.
-func (p *Picture) Ask(prompt eval.Prompt, multimask bool) ([]Candidate, error) {
+// mean several things, as a point on a part of a whole. before (nil: none) are the LowRes logits of an earlier answer that
+// the prompt corrects; they take the place of the prompt's mask.
+func (p *Picture) Ask(prompt eval.Prompt, before []float32, multimask bool) ([]Candidate, error) {
 	var out []Candidate
 	err := p.model.Device().Run(func(s *tensor.Scope) error {
-		encoded, err := p.model.EncodePrompts(s, []model.Prompt{train.ToInput(s, p.model.Spec, p.geometry, prompt)})
+		in := train.ToInput(s, p.model.Spec, p.geometry, prompt)
+		if before != nil {
+			side := 4 * int64(p.model.Spec.EmbeddingSize)
+			in.Mask = s.FromFloat32(before, 1, 1, side, side)
+		}
+		encoded, err := p.model.EncodePrompts(s, []model.Prompt{in})
 		if err != nil {
 			return err
 		}
