@@ -80,6 +80,7 @@ type File struct {
 	f       *os.File
 	entries map[string]entry
 	meta    map[string]string
+	beside  []string
 }
 
 // entry is a tensor that can be read into memory of its size.
@@ -164,6 +165,9 @@ func (f *File) Info(name string) (Info, bool) {
 	return e.info, ok
 }
 
+// Beside returns the names of what a .pth holds at its top that has no tensors in it, as the epoch of a training.
+func (f *File) Beside() []string { return f.beside }
+
 // Metadata returns the texts that a safetensors file carries beside its tensors.
 func (f *File) Metadata() map[string]string { return f.meta }
 
@@ -187,8 +191,8 @@ func (f *File) ReadInto(name string, dst []byte) error {
 	return nil
 }
 
-// Float32 returns a tensor's elements as float32, from F32, F16, BF16 or F64.
-func (f *File) Float32(name string) ([]float32, error) {
+// Bytes returns a tensor's elements, row-major and little-endian.
+func (f *File) Bytes(name string) ([]byte, error) {
 	info, ok := f.Info(name)
 	if !ok {
 		return nil, fmt.Errorf("read %q: there is no tensor %q", f.path, name)
@@ -197,11 +201,18 @@ func (f *File) Float32(name string) ([]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", f.path, err)
 	}
-	raw := make([]byte, size)
-	if err := f.ReadInto(name, raw); err != nil {
+	out := make([]byte, size)
+	return out, f.ReadInto(name, out)
+}
+
+// Float32 returns a tensor's elements as float32, from F32, F16, BF16 or F64.
+func (f *File) Float32(name string) ([]float32, error) {
+	raw, err := f.Bytes(name)
+	if err != nil {
 		return nil, err
 	}
-	out := make([]float32, size/info.DType.Size())
+	info, _ := f.Info(name)
+	out := make([]float32, int64(len(raw))/max(1, info.DType.Size()))
 	for i := range out {
 		switch info.DType {
 		case "F32":

@@ -57,6 +57,11 @@ func (f *File) parsePTH(size int64) error {
 	records := map[string]*zip.File{}
 	var index *zip.File
 	left := uint64(size)
+	for _, r := range archive.File { // first, since its records are not like those of torch.save in other ways too
+		if path.Base(r.Name) == "constants.pkl" {
+			return fmt.Errorf("%w: a TorchScript archive: save the state dictionary instead: torch.save(model.state_dict(), path)", ErrFormat)
+		}
+	}
 	for _, r := range archive.File {
 		if err := checkRecord(r, records, left); err != nil {
 			return err
@@ -68,9 +73,6 @@ func (f *File) parsePTH(size int64) error {
 				return fmt.Errorf("%w: two indices, %s and %s", ErrUnsafe, index.Name, r.Name)
 			}
 			index = r
-		}
-		if path.Base(r.Name) == "constants.pkl" {
-			return fmt.Errorf("%w: a TorchScript archive: save the state dictionary instead: torch.save(model.state_dict(), path)", ErrFormat)
 		}
 	}
 	if index == nil {
@@ -110,7 +112,32 @@ func (f *File) parsePTH(size int64) error {
 	if len(f.entries) == 0 {
 		return fmt.Errorf("%w: there is no tensor in it", ErrFormat)
 	}
+	f.beside = emptyParts(object, f.entries)
 	return nil
+}
+
+// emptyParts lists the top names of a dictionary below which there is no tensor.
+func emptyParts(object any, entries map[string]entry) []string {
+	top, ok := object.(*dict)
+	if !ok {
+		return nil
+	}
+	filled := map[string]bool{}
+	for name := range entries {
+		filled[name] = true
+		for i := range name {
+			if name[i] == '.' {
+				filled[name[:i]] = true
+			}
+		}
+	}
+	var out []string
+	for _, k := range top.keys {
+		if key, ok := k.(string); ok && !filled[key] {
+			out = append(out, key)
+		}
+	}
+	return out
 }
 
 // checkRecord refuses what torch.save does not write; left is how many of the file's bytes no earlier

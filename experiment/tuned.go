@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"samtune/checkpoints"
 	"samtune/configs"
@@ -24,8 +26,11 @@ type Tuned struct {
 	HeadPath string // the convex head that they correct; empty where they correct none
 }
 
-// OpenTuned opens the best checkpoint of a run's folder, after it has verified it.
-func OpenTuned(dir string) (*Tuned, error) {
+// OpenTuned opens the best checkpoint of a run's own decoder, after it has verified it.
+func OpenTuned(dir string) (*Tuned, error) { return OpenTunedDecoder(dir, "") }
+
+// OpenTunedDecoder opens that of one of the decoders that a run fitted; the empty name is its own.
+func OpenTunedDecoder(dir, decoder string) (*Tuned, error) {
 	if _, err := os.Stat(filepath.Join(dir, identityFile)); err != nil {
 		return nil, fmt.Errorf("open run %q: it is not a run's folder: %w", dir, err)
 	}
@@ -36,6 +41,12 @@ func OpenTuned(dir string) (*Tuned, error) {
 	}
 	if err := t.Config.Apply(layer); err != nil {
 		return nil, err
+	}
+	if decoder != "" {
+		if !slices.Contains(decoderNames(), decoder) {
+			return nil, fmt.Errorf("%w: decoder %q is unknown: there is %s", configs.ErrConfig, decoder, strings.Join(decoderNames(), ", "))
+		}
+		t.Config.Decoder = decoder
 	}
 	if t.Split, err = data.ReadSplit(filepath.Join(dir, SplitFile)); err != nil {
 		return nil, err

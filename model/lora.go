@@ -17,6 +17,23 @@ const (
 	loraB = ".lora_b" // [out, rank]
 )
 
+// LowRank says whether a name is that of a factor of a low-rank update, and of which weight.
+func LowRank(name string) (weight string, first, ok bool) {
+	if layer, ok := strings.CutSuffix(name, loraA); ok {
+		return layer + ".weight", true, true
+	}
+	if layer, ok := strings.CutSuffix(name, loraB); ok {
+		return layer + ".weight", false, true
+	}
+	return "", false, false
+}
+
+// LowRankNames are the names of the factors A [rank, in] and B [out, rank] of a weight's low-rank update, weight + B A.
+func LowRankNames(weight string) (a, b string) {
+	layer := strings.TrimSuffix(weight, ".weight")
+	return layer + loraA, layer + loraB
+}
+
 // TuneLoRA returns the decoder with low-rank updates of the encoder's attention trained together with it (Hu et al.,
 // LoRA, ICLR 2022, alpha = rank): weight + B A on qkv and proj of every block with attention. A is drawn
 // from a Gaussian of deviation 1/sqrt(in), by a sequence of its name alone; B starts at zero.

@@ -19,7 +19,7 @@ func OpenWeights(path string) (*checkpoints.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := officialNames(f.Names())
+	names, err := officialNames(f.Names(), f.Beside())
 	if err == nil {
 		err = f.Rename(func(name string) string { return names[name] })
 	}
@@ -33,14 +33,18 @@ func OpenWeights(path string) (*checkpoints.File, error) {
 // anchor is a parameter that every SAM has, by the same name in both namings.
 const anchor = decoderPrefix + "iou_token.weight"
 
-// officialNames maps each name of a file to the official one; names that no model has a use for are left out.
-func officialNames(names []string) (map[string]string, error) {
+// officialNames maps each name of a file to the official one; names that no model has a use for are left out. beside is
+// what the file holds besides tensors.
+func officialNames(names, beside []string) (map[string]string, error) {
 	prefix, found := wrapper(names)
 	if !found {
 		return identity(names), nil // not a SAM: what is missing and what is not known is listed when it is matched
 	}
 	out := map[string]string{}
 	var others []string
+	if prefix != "" { // in a plain dictionary of weights nothing stands beside them
+		others = append(others, beside...)
+	}
 	hugging := false
 	for _, n := range names {
 		hugging = hugging || strings.HasPrefix(n, prefix+"vision_encoder.")

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 
@@ -104,7 +105,10 @@ func loadWeights(s *tensor.Scope, f *checkpoints.File, prefix string) (Weights, 
 				return failed
 			})
 			if dtype != tensor.Float32 {
-				return s.ToDType(t, tensor.Float32)
+				t = s.ToDType(t, tensor.Float32)
+			}
+			if sum := s.Item(s.Sum(t)); math.IsNaN(sum) || math.IsInf(sum, 0) {
+				s.Fail(fmt.Errorf("%w: parameter %q holds what is no number: the training that made it has failed", checkpoints.ErrCorrupt, name))
 			}
 			return t
 		})

@@ -202,11 +202,7 @@ func (a *app) weightsPath(spec *model.Spec) (string, error) {
 		}
 	}
 	if !exists(path) {
-		fetch := "samtune weights get " + spec.Name
-		if spec.Weights.URL == "" {
-			fetch = "make setup"
-		}
-		return "", fmt.Errorf("%s's weights are not at %q: %s fetches them, or name a file with --weights", spec.Title, path, fetch)
+		return "", fmt.Errorf("%s's weights are not at %q: %s fetches them, or name a file with --weights", spec.Title, path, obtain(spec))
 	}
 	return path, nil
 }
