@@ -75,6 +75,17 @@ func TestSmallViT(t *testing.T) {
 						t.Errorf("%s has shape %v, want %v", f.Name, got, want)
 					}
 				}
+				boxes := testkit.Values(t, v, "boxes")
+				p, err := m.EncodePrompts(s, []Prompt{{Box: (*[4]float32)(boxes[:4])}, {Box: (*[4]float32)(boxes[4:8])}})
+				if err != nil {
+					return err
+				}
+				for _, multi := range []bool{false, true} {
+					name := map[bool]string{false: "single", true: "multi"}[multi]
+					logits, iou := m.Predict(s, features[Embedding], p, multi)
+					near(t, "masks from the own embedding, "+name, s.Float32s(logits), testkit.Values(t, v, "box.low_res."+name), 5e-5)
+					near(t, "iou, "+name, s.Float32s(iou), testkit.Values(t, v, "box.iou."+name), 5e-5)
+				}
 				first := s.Float32s(s.Permute(features[Stage1], 0, 2, 3, 1))
 				near(t, "the first block with global attention", first, testkit.Values(t, v, "block1"), 5e-5)
 				return nil
