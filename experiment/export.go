@@ -33,8 +33,7 @@ func Export(t *Tuned, released, out string) (string, error) {
 	}
 	switch t.Config.Decoder {
 	case decoderLinear:
-		return "", fmt.Errorf("%w: a convex head is no part of SAM: %q is a safetensors file of its own, and examples/apply_head.py applies it in Python; "+
-			"--decoder plain exports the run's mask decoder, if it fitted one", ErrExport, t.Path)
+		return exportHead(t, out)
 	case decoderFine:
 		return "", fmt.Errorf("%w: the fine decoder is SAM's mask decoder together with a convex head and convolutions, which SAM has no place for: "+
 			"--decoder plain exports the run's mask decoder, if it fitted one", ErrExport)
@@ -70,6 +69,33 @@ func Export(t *Tuned, released, out string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s with %d of its %d tensors fine-tuned", spec.Title, replaced, len(tensors)), nil
+}
+
+// exportHead writes a run's convex head, which is no part of SAM: its weights with, in the metadata, the features of the
+// frozen encoder that they are for.
+func exportHead(t *Tuned, out string) (string, error) {
+	if strings.ToLower(filepath.Ext(out)) != ".safetensors" {
+		return "", fmt.Errorf("%w: a convex head is no part of SAM and goes into a .safetensors file, which examples/apply_head.py applies in Python; "+
+			"--decoder plain exports the run's mask decoder, if it fitted one", ErrExport)
+	}
+	f, err := checkpoints.Open(t.Path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var tensors []checkpoints.Tensor
+	for _, name := range f.Names() {
+		info, _ := f.Info(name)
+		b, err := f.Bytes(name)
+		if err != nil {
+			return "", err
+		}
+		tensors = append(tensors, checkpoints.Tensor{Info: info, Data: b})
+	}
+	if err := checkpoints.WriteSafetensors(out, f.Metadata(), tensors); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("a convex head of %d tensors, for examples/apply_head.py", len(tensors)), nil
 }
 
 // merge puts tuned tensors in the place of the released ones of their names, and adds low-rank updates to the weights that

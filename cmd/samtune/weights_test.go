@@ -116,6 +116,18 @@ func TestWeightsExport(t *testing.T) {
 			t.Errorf("%v: exit code %d: %s, want %q", args, code, errOut, want)
 		}
 	}
+	out := filepath.Join(t.TempDir(), "head.safetensors")
+	if code, _, errOut := call("weights", "export", dir, "--decoder", "linear", "--out", out); code != 0 {
+		t.Fatalf("a head: exit code %d: %s", code, errOut)
+	}
+	f, err := checkpoints.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, ok := f.Info("head.weight"); !ok || !strings.Contains(f.Metadata()["head"], "stage1") {
+		t.Errorf("the head's file has %v and %q", f.Names(), f.Metadata())
+	}
 	if code, out, errOut := call("weights", "show", dir, "--depth", "1"); code != 0 || !strings.Contains(out, "mask_decoder") {
 		t.Errorf("show of a run: exit code %d: %s%s", code, out, errOut)
 	}
