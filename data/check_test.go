@@ -148,8 +148,13 @@ func TestDeclarations(t *testing.T) {
 						continue
 					}
 					for _, target := range d.Targets {
-						if !strings.Contains(p.Image, "{id}") || !strings.Contains(p.Masks[target], "{id}") {
-							t.Errorf("layout %q: no {id} in image %q or mask %q of %s", l.Name, p.Image, p.Masks[target], target)
+						if !strings.Contains(p.Image, "{id}") || len(p.Masks[target]) == 0 {
+							t.Errorf("layout %q: no {id} in image %q, or no mask of %s", l.Name, p.Image, target)
+						}
+						for _, mask := range p.Masks[target] {
+							if !strings.Contains(mask, "{id}") {
+								t.Errorf("layout %q: no {id} in mask %q of %s", l.Name, mask, target)
+							}
 						}
 					}
 				}

@@ -11,22 +11,23 @@ import (
 
 // Decl is a benchmark as its file under configs/benchmarks declares it.
 type Decl struct {
-	Name         string           `toml:"name"`
-	Title        string           `toml:"title"`
-	Task         string           `toml:"task"`
-	Targets      []string         `toml:"targets"`
-	Engine       string           `toml:"engine"` // "pairs" of files, or "fundus", which are generated
-	Citation     string           `toml:"citation"`
-	Licence      string           `toml:"licence"`
-	Get          string           `toml:"get"`           // how to get it
-	Expected     string           `toml:"expected"`      // layout, in words for people
-	NSDTolerance float64          `toml:"nsd_tolerance"` // in the data's unit
-	Folders      []string         `toml:"folders"`       // names that its folder may have under the data folder
-	Layouts      []layout         `toml:"layout"`
-	AtLeast      map[string]uint8 `toml:"at_least"` // grey value from which on a target's mask is inside; 128 where there is none
-	PoolSize     int              `toml:"pool"`     // of generated cases
-	TestSize     int              `toml:"test"`
-	Recipe       map[string]any   `toml:"recipe"` // settings of a run that this benchmark wants
+	Name         string          `toml:"name"`
+	Title        string          `toml:"title"`
+	Task         string          `toml:"task"`
+	Targets      []string        `toml:"targets"`
+	Engine       string          `toml:"engine"` // "pairs" of files, or "fundus", which are generated
+	Citation     string          `toml:"citation"`
+	Licence      string          `toml:"licence"`
+	Get          string          `toml:"get"`           // how to get it
+	Expected     string          `toml:"expected"`      // layout, in words for people
+	NSDTolerance float64         `toml:"nsd_tolerance"` // in the data's unit
+	Folders      []string        `toml:"folders"`       // names that its folder may have under the data folder
+	Layouts      []layout        `toml:"layout"`
+	Rules        map[string]rule `toml:"rule"`    // by target: which pixels of its mask files are inside
+	Patient      grouping        `toml:"patient"` // which cases are of one patient; missing: each is of its own
+	PoolSize     int             `toml:"pool"`    // of generated cases
+	TestSize     int             `toml:"test"`
+	Recipe       map[string]any  `toml:"recipe"` // settings of a run that this benchmark wants
 
 	Profiles map[string]map[string]any `toml:"profile"` // settings over the recipe, by name: "fast"
 }
@@ -38,10 +39,11 @@ type layout struct {
 	Test *patterns `toml:"test"` // missing: every second case of the pool is a test case
 }
 
-// patterns are paths with {id} and, for a part that is the same in all files of a case, {set}.
+// patterns are paths with {id}, {set} for another part that is the same in all files of a case, and {any} for one that is
+// not looked at.
 type patterns struct {
 	Image  string            `toml:"image"`
-	Masks  map[string]string `toml:"masks"` // by target
+	Masks  map[string]files  `toml:"masks"` // by target
 	Valid  string            `toml:"valid"` // field of view; may be missing from the data
 	Second map[string]string `toml:"second"`
 }
@@ -80,10 +82,16 @@ func parseDeclaration(file, text string) (*Decl, error) {
 	if len(d.Targets) == 0 {
 		return nil, fmt.Errorf("read %s: no targets", file)
 	}
-	for target := range d.AtLeast {
+	for target, r := range d.Rules {
 		if !slices.Contains(d.Targets, target) {
-			return nil, fmt.Errorf("read %s: at_least.%s is of no target", file, target)
+			return nil, fmt.Errorf("read %s: rule.%s is of no target", file, target)
 		}
+		if err := r.check(target); err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+	}
+	if err := d.Patient.check(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	return &d, nil
 }

@@ -3,8 +3,10 @@ package data
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -70,7 +72,7 @@ func openPairs(b *Benchmark, d *Decl, root string) error {
 			continue
 		}
 		for _, l := range d.Layouts {
-			reason, err := l.open(b, dir, d.AtLeast)
+			reason, err := l.open(b, dir, d)
 			if err != nil {
 				return fmt.Errorf("open %s: %w", d.Title, err)
 			}
@@ -99,21 +101,31 @@ func notFound(d *Decl, looked ...string) error {
 }
 
 // open fills b with the layout's cases. A layout that does not fit gives the reason.
-func (l layout) open(b *Benchmark, dir string, atLeast map[string]uint8) (reason string, err error) {
-	pool, poolFields, reason, err := l.Pool.find(dir, b.Targets, atLeast)
+func (l layout) open(b *Benchmark, dir string, d *Decl) (reason string, err error) {
+	pool, poolFields, reason, err := l.Pool.find(dir, b.Targets, d.Rules)
 	if reason != "" || err != nil {
 		return reason, err
 	}
 	test, testFields := []Case(nil), true
+	if err := d.Patient.assign(dir, pool); err != nil {
+		return "", err
+	}
+	b.Layout = l.Name
 	if l.Test != nil {
-		if test, testFields, reason, err = l.Test.find(dir, b.Targets, atLeast); reason != "" || err != nil {
+		if test, testFields, reason, err = l.Test.find(dir, b.Targets, d.Rules); reason != "" || err != nil {
 			return reason, err
 		}
 		if poolFields != testFields {
 			return "", incomplete(dir, []string{"only one of training and test images has masks of the field of view"})
 		}
+		if err := d.Patient.assign(dir, test); err != nil {
+			return "", err
+		}
 	} else {
-		pool, test = everySecond(pool)
+		var one bool
+		if pool, test, one = everySecond(pool); one {
+			b.Layout += ", all cases of one patient, who is on both sides"
+		}
 	}
 	ids := map[string]bool{}
 	for _, c := range append(append([]Case(nil), pool...), test...) {
@@ -125,30 +137,46 @@ func (l layout) open(b *Benchmark, dir string, atLeast map[string]uint8) (reason
 			return "", fmt.Errorf("%w: the name of %q is not UTF-8: rename it", ErrInvalid, c.Files[0])
 		}
 	}
-	b.Pool, b.Test, b.Layout = pool, test, l.Name
+	b.Pool, b.Test = pool, test
 	if !poolFields || !testFields {
 		b.Layout += ", no masks of the field of view"
 	}
 	return "", nil
 }
 
-// everySecond splits labelled cases where no official split is there: the second, fourth and so on by
-// name are tested.
-func everySecond(cases []Case) (pool, test []Case) {
-	for i, c := range cases {
-		if i%2 == 0 {
-			pool = append(pool, c)
-		} else {
-			test = append(test, c)
+// everySecond splits labelled cases where no official split is there: those of the second, fourth and so on patient by
+// name are tested. Where all are of one patient the cases themselves take turns, and one says so.
+func everySecond(cases []Case) (pool, test []Case, one bool) {
+	patients := map[string]bool{}
+	for _, c := range cases {
+		patients[c.Patient] = true
+	}
+	if one = len(patients) == 1 && len(cases) > 1; one {
+		for i := range cases {
+			cases[i].setPatient(cases[i].ID)
+		}
+		patients = map[string]bool{}
+		for _, c := range cases {
+			patients[c.ID] = true
 		}
 	}
-	return pool, test
+	for i, p := range slices.Sorted(maps.Keys(patients)) {
+		patients[p] = i%2 == 1
+	}
+	for _, c := range cases {
+		if patients[c.Patient] {
+			test = append(test, c)
+		} else {
+			pool = append(pool, c)
+		}
+	}
+	return pool, test, one
 }
 
 // find lists the cases of patterns under dir, ordered by ID, and says whether they have valid regions.
 // Pictures none of which has a mask are a reason that the layout does not fit; when only some have one the
 // copy is incomplete, which is an error: another layout would quietly test on other cases.
-func (p patterns) find(dir string, targets []string, atLeast map[string]uint8) (cases []Case, fields bool, reason string, err error) {
+func (p patterns) find(dir string, targets []string, rules map[string]rule) (cases []Case, fields bool, reason string, err error) {
 	images, err := match(dir, p.Image)
 	if err != nil {
 		return nil, false, "", err
@@ -163,18 +191,21 @@ func (p patterns) find(dir string, targets []string, atLeast map[string]uint8) (
 	if len(images) == 0 {
 		return nil, false, fmt.Sprintf("nothing is called %s", p.Image), nil
 	}
-	withField, lacking, noField := 0, []string(nil), []string(nil)
+	withField, wanted, lacking, noField := 0, 0, []string(nil), []string(nil)
 	for _, img := range images {
-		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string]string{}, atLeast: atLeast}
+		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string][]string{}, rules: rules}
 		for _, t := range targets {
-			path, err := locate(dir, p.Masks[t], img.vars)
-			if errors.Is(err, os.ErrNotExist) {
-				lacking = append(lacking, fmt.Sprintf("%s has no %s", relative(dir, img.path), fill(p.Masks[t], img.vars)))
-				continue
-			} else if err != nil {
-				return nil, false, "", err
+			for _, pattern := range p.Masks[t] {
+				path, err := locate(dir, pattern, img.vars)
+				if errors.Is(err, os.ErrNotExist) {
+					lacking = append(lacking, fmt.Sprintf("%s has no %s", relative(dir, img.path), fill(pattern, img.vars)))
+					continue
+				} else if err != nil {
+					return nil, false, "", err
+				}
+				c.masks[t] = append(c.masks[t], path)
 			}
-			c.masks[t] = path
+			wanted += len(p.Masks[t])
 		}
 		if p.Valid != "" {
 			path, err := locate(dir, p.Valid, img.vars)
@@ -195,7 +226,7 @@ func (p patterns) find(dir string, targets []string, atLeast map[string]uint8) (
 		cases = append(cases, c.asCase())
 	}
 	switch {
-	case len(lacking) == len(images)*len(targets):
+	case len(lacking) == wanted:
 		return nil, false, lacking[0], nil
 	case len(lacking) > 0:
 		return nil, false, "", incomplete(dir, lacking)
@@ -215,13 +246,15 @@ func (p patterns) withoutImage(dir string, targets []string, images []found) ([]
 	}
 	var lost []string
 	for _, t := range targets {
-		masks, err := match(dir, p.Masks[t])
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range masks {
-			if !known[m.vars["id"]] {
-				lost = append(lost, fmt.Sprintf("%s has no image %s", relative(dir, m.path), fill(p.Image, m.vars)))
+		for _, pattern := range p.Masks[t] {
+			masks, err := match(dir, pattern)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range masks {
+				if !known[m.vars["id"]] {
+					lost = append(lost, fmt.Sprintf("%s has no image %s", relative(dir, m.path), fill(p.Image, m.vars)))
+				}
 			}
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // pairCase is a picture file with its masks' files.
 type pairCase struct {
 	id, image, valid, second string
-	masks                    map[string]string
-	atLeast                  map[string]uint8
+	masks                    map[string][]string // files by target
+	rules                    map[string]rule
 }
 
 func (p pairCase) asCase() Case {
@@ -26,7 +26,7 @@ func (p pairCase) asCase() Case {
 	}
 	sort.Strings(targets)
 	for _, t := range targets {
-		c.Files = append(c.Files, p.masks[t])
+		c.Files = append(c.Files, p.masks[t]...)
 	}
 	if p.valid != "" {
 		c.Files = append(c.Files, p.valid)
@@ -37,7 +37,7 @@ func (p pairCase) asCase() Case {
 			if err != nil {
 				return nil, err
 			}
-			return readMaskFor(p.second, p.image, img, threshold)
+			return ReadMaskFor(p.second, p.image, img)
 		}
 	}
 	return c
@@ -49,12 +49,8 @@ func (p pairCase) load() (*Sample, error) {
 		return nil, err
 	}
 	s := &Sample{ID: p.id, Patient: p.id, Image: img, Masks: map[string]*Mask{}, Spacing: [2]float64{1, 1}, Unit: "px"}
-	for target, path := range p.masks {
-		from, declared := p.atLeast[target]
-		if !declared {
-			from = threshold
-		}
-		if s.Masks[target], err = readMaskFor(path, p.image, img, from); err != nil {
+	for target, paths := range p.masks {
+		if s.Masks[target], err = p.rules[target].read(paths, p.image, img); err != nil {
 			return nil, err
 		}
 	}
@@ -62,7 +58,7 @@ func (p pairCase) load() (*Sample, error) {
 		s.Valid = FullMask(img.Width, img.Height)
 		return s, nil
 	}
-	if s.Valid, err = readMaskFor(p.valid, p.image, img, threshold); err != nil {
+	if s.Valid, err = ReadMaskFor(p.valid, p.image, img); err != nil {
 		return nil, err
 	}
 	if s.Valid.Count() == 0 {
@@ -106,6 +102,7 @@ func match(dir, pattern string) ([]found, error) {
 func matchPart(f found, part string, folders bool) ([]found, error) {
 	expression := regexp.QuoteMeta(fill(part, f.vars))
 	expression = strings.Replace(expression, `\{id\}`, `(?P<id>[^/]+?)`, 1)
+	expression = strings.ReplaceAll(expression, `\{any\}`, `[^/]+`)
 	expression = strings.Replace(expression, `\{set\}`, `(?P<set>[A-Za-z0-9]+)`, 1)
 	re, err := regexp.Compile(`(?i)^` + expression + `$`)
 	if err != nil {

@@ -42,24 +42,16 @@ func rgb(img image.Image, x, y int) (r, g, b uint8) {
 
 // ReadMask reads a picture file as a binary mask: inside where the grey value is above 127. Palettes are
 // resolved first, so an index has no meaning of its own. The error wraps ErrInvalid.
-func ReadMask(path string) (*Mask, error) { return readMask(path, threshold) }
-
-// threshold is the grey value from which on a pixel is inside where nothing else is declared.
-const threshold = 128
-
-func readMask(path string, from uint8) (*Mask, error) {
+func ReadMask(path string) (*Mask, error) {
 	img, err := ReadImage(path)
 	if err != nil {
 		return nil, err
 	}
-	m := NewMask(img.Width, img.Height)
-	for i := range m.Pix {
-		if grey(img.Pix[3*i], img.Pix[3*i+1], img.Pix[3*i+2]) >= from {
-			m.Pix[i] = 1
-		}
-	}
-	return m, nil
+	return rule{}.mask(img), nil
 }
+
+// threshold is the grey value from which on a pixel is inside where nothing else is declared.
+const threshold = 128
 
 // grey is color.GrayModel without an allocation for each pixel.
 func grey(r, g, b uint8) uint8 {
@@ -69,14 +61,15 @@ func grey(r, g, b uint8) uint8 {
 
 // ReadMaskFor reads the mask that belongs to a picture, img from imagePath, whose size it must have.
 func ReadMaskFor(path, imagePath string, img *Image) (*Mask, error) {
-	return readMaskFor(path, imagePath, img, threshold)
-}
-
-func readMaskFor(path, imagePath string, img *Image, from uint8) (*Mask, error) {
-	m, err := readMask(path, from)
+	m, err := ReadMask(path)
 	if err != nil {
 		return nil, err
 	}
+	return sized(m, path, imagePath, img)
+}
+
+// sized is an error where a mask has not the size of its picture.
+func sized(m *Mask, path, imagePath string, img *Image) (*Mask, error) {
 	if m.Width != img.Width || m.Height != img.Height {
 		return nil, fmt.Errorf("%w: read %q: the mask is %d x %d, want %d x %d as its image %q: put the mask that belongs to it there",
 			ErrInvalid, path, m.Width, m.Height, img.Width, img.Height, imagePath)

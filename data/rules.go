@@ -1,0 +1,154 @@
+package data
+
+import (
+	"fmt"
+	"slices"
+)
+
+// files are the paths of one target's masks: one, or several that are put together.
+type files []string
+
+// UnmarshalTOML takes a path or a list of paths.
+func (f *files) UnmarshalTOML(v any) error {
+	switch v := v.(type) {
+	case string:
+		*f = files{v}
+		return nil
+	case []any:
+		for _, e := range v {
+			path, ok := e.(string)
+			if !ok {
+				return fmt.Errorf("a list of masks holds %v, want paths", e)
+			}
+			*f = append(*f, path)
+		}
+		return nil
+	}
+	return fmt.Errorf("masks are %v, want a path or a list of paths", v)
+}
+
+// rule says which pixels of a target's mask files are inside. Without any the grey value decides, from 128 on.
+type rule struct {
+	AtLeast int      `toml:"at_least"` // grey values from this on: 1 to 255
+	Values  []int    `toml:"values"`   // these grey values
+	Colours [][3]int `toml:"colours"`  // these colours, R, G, B
+	Fill    bool     `toml:"fill"`     // the files hold outlines: what they enclose is inside too
+	Agree   int      `toml:"agree"`    // of several files so many must have the pixel; 0: one, their union
+}
+
+func (r rule) check(target string) error {
+	ways := 0
+	for _, set := range []bool{r.AtLeast != 0, len(r.Values) > 0, len(r.Colours) > 0} {
+		if set {
+			ways++
+		}
+	}
+	byte_ := func(v int) bool { return v >= 0 && v <= 255 }
+	switch {
+	case ways > 1:
+		return fmt.Errorf("rule.%s has more than one of at_least, values and colours", target)
+	case !byte_(r.AtLeast) || slices.ContainsFunc(r.Values, func(v int) bool { return !byte_(v) }):
+		return fmt.Errorf("rule.%s: grey values go from 0 to 255", target)
+	case slices.ContainsFunc(r.Colours, func(c [3]int) bool { return !byte_(c[0]) || !byte_(c[1]) || !byte_(c[2]) }):
+		return fmt.Errorf("rule.%s: parts of colours go from 0 to 255", target)
+	case r.Agree < 0:
+		return fmt.Errorf("rule.%s: agree is %d, want 1 or more", target, r.Agree)
+	}
+	return nil
+}
+
+// mask is the mask that a picture file holds.
+func (r rule) mask(img *Image) *Mask {
+	from := uint8(threshold)
+	if r.AtLeast > 0 {
+		from = uint8(r.AtLeast)
+	}
+	m := NewMask(img.Width, img.Height)
+	for i := range m.Pix {
+		p := img.Pix[3*i : 3*i+3]
+		inside := false
+		switch {
+		case len(r.Colours) > 0:
+			inside = slices.Contains(r.Colours, [3]int{int(p[0]), int(p[1]), int(p[2])})
+		case len(r.Values) > 0:
+			inside = slices.Contains(r.Values, int(grey(p[0], p[1], p[2])))
+		default:
+			inside = grey(p[0], p[1], p[2]) >= from
+		}
+		if inside {
+			m.Pix[i] = 1
+		}
+	}
+	if r.Fill {
+		fillOutline(m)
+	}
+	return m
+}
+
+// read puts the mask of a target together from its files.
+func (r rule) read(paths []string, imagePath string, img *Image) (*Mask, error) {
+	votes := make([]int, img.Width*img.Height)
+	for _, path := range paths {
+		picture, err := ReadImage(path)
+		if err != nil {
+			return nil, err
+		}
+		m, err := sized(r.mask(picture), path, imagePath, img)
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range m.Pix {
+			votes[i] += int(v)
+		}
+	}
+	out := NewMask(img.Width, img.Height)
+	for i, n := range votes {
+		if n >= max(1, r.Agree) {
+			out.Pix[i] = 1
+		}
+	}
+	return out, nil
+}
+
+// fillOutline makes what an outline encloses part of the mask: all that can't be reached from the picture's edge by steps
+// across, up and down.
+func fillOutline(m *Mask) {
+	reached := make([]bool, len(m.Pix))
+	var queue []int
+	visit := func(i int) {
+		if m.Pix[i] == 0 && !reached[i] {
+			reached[i] = true
+			queue = append(queue, i)
+		}
+	}
+	for x := range m.Width {
+		visit(x)
+		visit((m.Height-1)*m.Width + x)
+	}
+	for y := range m.Height {
+		visit(y * m.Width)
+		visit(y*m.Width + m.Width - 1)
+	}
+	for len(queue) > 0 {
+		i := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		x, y := i%m.Width, i/m.Width
+		if x > 0 {
+			visit(i - 1)
+		}
+		if x < m.Width-1 {
+			visit(i + 1)
+		}
+		if y > 0 {
+			visit(i - m.Width)
+		}
+		if y < m.Height-1 {
+			visit(i + m.Width)
+		}
+	}
+	for i := range m.Pix {
+		if !reached[i] {
+			m.Pix[i] = 1
+		}
+	}
+}
