@@ -42,10 +42,13 @@ type layout struct {
 // patterns are paths with {id}, {set} for another part that is the same in all files of a case, and {any} for one that is
 // not looked at.
 type patterns struct {
-	Image  string            `toml:"image"`
-	Masks  map[string]files  `toml:"masks"` // by target
-	Valid  string            `toml:"valid"` // field of view; may be missing from the data
-	Second map[string]string `toml:"second"`
+	Image   string            `toml:"image"`
+	Masks   map[string]files  `toml:"masks"`   // by target
+	Valid   string            `toml:"valid"`   // field of view; may be missing from the data
+	Prefix  string            `toml:"prefix"`  // of the cases' names, where both sides count from 1
+	Shared  bool              `toml:"shared"`  // the masks' folders hold those of other images too
+	Partial bool              `toml:"partial"` // images without a mask are left out
+	Second  map[string]string `toml:"second"`
 }
 
 // Names lists the benchmarks that are declared, in order.

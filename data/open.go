@@ -71,8 +71,19 @@ func openPairs(b *Benchmark, d *Decl, root string) error {
 			looked = append(looked, fmt.Sprintf("%s: no such folder", dir))
 			continue
 		}
+		var missing *lostMasks // of the first layout whose masks are there without their pictures
 		for _, l := range d.Layouts {
 			reason, err := l.open(b, dir, d)
+			var lost *lostMasks
+			if errors.As(err, &lost) && lost.none {
+				if missing == nil {
+					missing = lost
+				}
+				continue
+			}
+			if err == nil && reason == "" && missing != nil && !missing.usedBy(b) {
+				err = missing
+			}
 			if err != nil {
 				return fmt.Errorf("open %s: %w", d.Title, err)
 			}
@@ -81,6 +92,9 @@ func openPairs(b *Benchmark, d *Decl, root string) error {
 				return nil
 			}
 			looked = append(looked, fmt.Sprintf("%s: not the %s: %s", dir, l.Name, reason))
+		}
+		if missing != nil {
+			return fmt.Errorf("open %s: %w", d.Title, missing)
 		}
 	}
 	return notFound(d, looked...)
@@ -186,14 +200,24 @@ func (p patterns) find(dir string, targets []string, rules map[string]rule) (cas
 		return nil, false, "", err
 	}
 	if len(lost) > 0 {
-		return nil, false, "", incomplete(dir, lost)
+		e := &lostMasks{masks: map[string]bool{}, none: len(images) == 0}
+		var what []string
+		for _, m := range lost {
+			e.masks[m.path] = true
+			what = append(what, fmt.Sprintf("%s has no image %s", relative(dir, m.path), fill(p.Image, m.vars)))
+		}
+		e.err = incomplete(dir, what)
+		return nil, false, "", e
 	}
 	if len(images) == 0 {
 		return nil, false, fmt.Sprintf("nothing is called %s", p.Image), nil
 	}
 	withField, wanted, lacking, noField := 0, 0, []string(nil), []string(nil)
 	for _, img := range images {
-		c := pairCase{id: img.vars["id"], image: img.path, masks: map[string][]string{}, rules: rules}
+		if p.Partial && !p.complete(dir, targets, img) {
+			continue
+		}
+		c := pairCase{id: p.Prefix + img.vars["id"], image: img.path, masks: map[string][]string{}, rules: rules}
 		for _, t := range targets {
 			for _, pattern := range p.Masks[t] {
 				path, err := locate(dir, pattern, img.vars)
@@ -226,6 +250,8 @@ func (p patterns) find(dir string, targets []string, rules map[string]rule) (cas
 		cases = append(cases, c.asCase())
 	}
 	switch {
+	case len(cases) == 0:
+		return nil, false, fmt.Sprintf("no image has a mask called %s", p.Masks[targets[0]]), nil
 	case len(lacking) == wanted:
 		return nil, false, lacking[0], nil
 	case len(lacking) > 0:
@@ -237,14 +263,56 @@ func (p patterns) find(dir string, targets []string, rules map[string]rule) (cas
 	return cases, withField > 0 || p.Valid == "", "", nil
 }
 
-// withoutImage names the masks that belong to no picture: pictures that are missing would otherwise make
+// complete says whether an image has its masks.
+func (p patterns) complete(dir string, targets []string, img found) bool {
+	for _, t := range targets {
+		for _, pattern := range p.Masks[t] {
+			if _, err := locate(dir, pattern, img.vars); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// lostMasks says that masks have no picture in a layout. Where the layout has no picture at all these may lie where another
+// layout looks for them.
+type lostMasks struct {
+	err   error
+	masks map[string]bool // their files
+	none  bool            // there is no picture at all
+}
+
+func (e *lostMasks) Error() string { return e.err.Error() }
+func (e *lostMasks) Unwrap() error { return e.err }
+
+// usedBy says whether all of the masks have a picture in a layout that was opened after all.
+func (e *lostMasks) usedBy(b *Benchmark) bool {
+	used := map[string]bool{}
+	for _, c := range append(append([]Case(nil), b.Pool...), b.Test...) {
+		for _, f := range c.Files {
+			used[f] = true
+		}
+	}
+	for m := range e.masks {
+		if !used[m] {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutImage lists the masks that belong to no picture: pictures that are missing would otherwise make
 // the data set smaller without a word.
-func (p patterns) withoutImage(dir string, targets []string, images []found) ([]string, error) {
+func (p patterns) withoutImage(dir string, targets []string, images []found) ([]found, error) {
 	known := map[string]bool{}
 	for _, img := range images {
 		known[img.vars["id"]] = true
 	}
-	var lost []string
+	var lost []found
+	if p.Shared {
+		return nil, nil
+	}
 	for _, t := range targets {
 		for _, pattern := range p.Masks[t] {
 			masks, err := match(dir, pattern)
@@ -253,7 +321,7 @@ func (p patterns) withoutImage(dir string, targets []string, images []found) ([]
 			}
 			for _, m := range masks {
 				if !known[m.vars["id"]] {
-					lost = append(lost, fmt.Sprintf("%s has no image %s", relative(dir, m.path), fill(p.Image, m.vars)))
+					lost = append(lost, m)
 				}
 			}
 		}

@@ -103,7 +103,7 @@ func matchPart(f found, part string, folders bool) ([]found, error) {
 	expression := regexp.QuoteMeta(fill(part, f.vars))
 	expression = strings.Replace(expression, `\{id\}`, `(?P<id>[^/]+?)`, 1)
 	expression = strings.ReplaceAll(expression, `\{any\}`, `[^/]+`)
-	expression = strings.Replace(expression, `\{set\}`, `(?P<set>[A-Za-z0-9]+)`, 1)
+	expression = strings.Replace(expression, `\{set\}`, `(?P<set>[A-Za-z0-9-]+)`, 1)
 	re, err := regexp.Compile(`(?i)^` + expression + `$`)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", part, err)

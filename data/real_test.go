@@ -27,6 +27,11 @@ func TestRealPairs(t *testing.T) {
 		{"kvasir_seg", 30, 30, map[string]float64{"polyp": 0.05}, map[string]float64{"polyp": 0.3}},
 		{"ph2", 12, 12, map[string]float64{"lesion": 0.1}, map[string]float64{"lesion": 0.6}},
 		{"montgomery", 12, 12, map[string]float64{"lungs": 0.15}, map[string]float64{"lungs": 0.4}},
+		{"shenzhen", 6, 6, map[string]float64{"lungs": 0.15}, map[string]float64{"lungs": 0.45}},
+		{"duke_dme", 19, 9, map[string]float64{"fluid": 0.002}, map[string]float64{"fluid": 0.1}},
+		{"nr206", 2, 2, map[string]float64{"nfl": 0.005, "rpe": 0.01}, map[string]float64{"nfl": 0.1, "gcl": 0.1, "inl": 0.1, "opl": 0.1, "onl": 0.1, "elm_is": 0.1, "os": 0.1, "rpe": 0.1}},
+		{"curvas_png", 13, 10, map[string]float64{"liver": 0.02, "pancreas": 0.0005}, map[string]float64{"liver": 0.3, "kidney": 0.05, "pancreas": 0.05}},
+		{"hc18", 20, 20, map[string]float64{"head": 0.1}, map[string]float64{"head": 0.7}},
 		{"cholec80_instruments", 7, 6, map[string]float64{"instrument": 0.01}, map[string]float64{"instrument": 0.4}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

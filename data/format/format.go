@@ -30,7 +30,7 @@ var (
 // MaxPixels is the largest picture that is read.
 const MaxPixels = 1 << 27
 
-// Decode reads a PNG, JPEG, GIF, TIFF or BMP file with 8 bits a channel or fewer.
+// Decode reads a PNG, JPEG, GIF, TIFF, BMP or PNM file with 8 bits a channel or fewer; the last also packed by gzip.
 func Decode(path string) (image.Image, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -50,12 +50,21 @@ func decode(f io.ReadSeeker) (image.Image, error) {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+	if bytes.HasPrefix(head[:n], gzipMagic) {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		if f, err = unpack(f); err != nil {
+			return nil, err
+		}
+		return decode(f)
+	}
 	kind := sniff(head[:n])
 	if kind == "" {
 		if n == 0 {
 			return nil, fmt.Errorf("%w: it is empty", ErrCorrupt)
 		}
-		return nil, fmt.Errorf("%w: it begins with % x: want PNG, JPEG, GIF, TIFF or BMP", ErrUnsupported, head[:min(n, 8)])
+		return nil, fmt.Errorf("%w: it begins with % x: want PNG, JPEG, GIF, TIFF, BMP or PNM", ErrUnsupported, head[:min(n, 8)])
 	}
 	if kind == "TIFF" {
 		if err := onePage(f); err != nil {
@@ -121,6 +130,9 @@ func sniff(head []byte) string {
 		if bytes.HasPrefix(head, []byte(m.magic)) {
 			return m.kind
 		}
+	}
+	if len(head) > 2 && head[0] == 'P' && head[1] >= '1' && head[1] <= '6' && bytes.ContainsRune([]byte(" \t\r\n#"), rune(head[2])) {
+		return "PNM"
 	}
 	return ""
 }

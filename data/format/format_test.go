@@ -181,7 +181,7 @@ func TestDecodeRefuses(t *testing.T) {
 		says string
 	}{
 		{"empty", nil, ErrCorrupt, "empty"},
-		{"text", []byte("hello, this is no picture"), ErrUnsupported, "want PNG, JPEG, GIF, TIFF or BMP"},
+		{"text", []byte("hello, this is no picture"), ErrUnsupported, "want PNG, JPEG, GIF, TIFF, BMP or PNM"},
 		{"GIF of two frames", encode(t, frames), ErrUnsupported, "several frames"},
 		{"GIF whose frame is a part", encode(t, partial), ErrUnsupported, "8 x 6 pixels whose frame covers 3 x 3"},
 		{"PNG of 16 bits", encode(t, func(b *bytes.Buffer) error { return png.Encode(b, deep) }), ErrUnsupported, "16 bits"},
