@@ -86,8 +86,8 @@ const (
 	maxSteps  = 60        // steps of a problem, likewise
 	tolerance = 1e-8      // of the loss: a problem whose next step promises less is solved
 	memory    = 8         // steps that L-BFGS remembers
-	atOnce    = 48        // problems that are solved together: each holds a factor of features^2 numbers
-	heldBytes = 400 << 20 // matrices up to this size stay in memory, the others are read again for each pass
+	atOnce    = 32        // problems that are solved together: each holds a factor of features^2 numbers
+	heldBytes = 128 << 20 // matrices up to this size stay in memory, the others are read again for each pass
 	perPass   = 64        // problems that go through a picture's matrix together, which bounds the memory
 	coarse    = 8         // the common point is sought on every eighth pixel
 	jitter    = 1e-9      // on the Hessian's diagonal, for features that are the same everywhere

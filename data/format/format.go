@@ -82,6 +82,15 @@ func decode(f io.ReadSeeker) (image.Image, error) {
 	if config.Width <= 0 || config.Height <= 0 || config.Width > MaxPixels/config.Height {
 		return nil, fmt.Errorf("%w: it claims %d x %d pixels, at most %d are read", ErrUnsupported, config.Width, config.Height, MaxPixels)
 	}
+	if kind == "PNM" || kind == "BMP" { // not compressed: a pixel takes a bit at least
+		size, err := f.Seek(0, io.SeekEnd)
+		if err != nil {
+			return nil, err
+		}
+		if int64(config.Width)*int64(config.Height) > 8*size {
+			return nil, fmt.Errorf("%w: it claims %d x %d pixels and has %d bytes: copy it again from where you have it", ErrCorrupt, config.Width, config.Height, size)
+		}
+	}
 	if config.ColorModel == color.Gray16Model || config.ColorModel == color.RGBA64Model || config.ColorModel == color.NRGBA64Model {
 		return nil, fmt.Errorf("%w: 16 bits a channel: convert it to 8 bits with the window that you would look at it with, "+
 			"as with ImageMagick: convert in.%s -level 0%%,100%% -depth 8 out.png", ErrUnsupported, kind)
@@ -131,7 +140,7 @@ func sniff(head []byte) string {
 			return m.kind
 		}
 	}
-	if len(head) > 2 && head[0] == 'P' && head[1] >= '1' && head[1] <= '6' && bytes.ContainsRune([]byte(" \t\r\n#"), rune(head[2])) {
+	if isPNM(head) {
 		return "PNM"
 	}
 	return ""
@@ -145,6 +154,8 @@ func decodeConfig(kind string, r io.Reader) (image.Config, error) {
 		return tiff.DecodeConfig(r)
 	case "BMP":
 		return bmp.DecodeConfig(r)
+	case "PNM":
+		return pnmConfig(bufio.NewReader(r))
 	}
 	c, _, err := image.DecodeConfig(r)
 	return c, err
@@ -158,6 +169,8 @@ func decodePixels(kind string, r *bufio.Reader, config image.Config) (image.Imag
 		return tiff.Decode(r)
 	case "BMP":
 		return bmp.Decode(r)
+	case "PNM":
+		return decodePNM(r)
 	}
 	img, _, err := image.Decode(r)
 	return img, err

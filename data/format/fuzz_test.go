@@ -20,6 +20,9 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add(p.file())
 	}
+	for _, text := range []string{"P1 3 2\n1 0 1 0 1 0\n", "P2 2 1 9\n1 #c\n9", "P3 1 1 255 1 2 3\n", "P4 3 2\n\xa0\x40", "P5 1 1 255\n\x00", "P6 1 1 255\n\x01\x02\x03"} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		kind := sniff(file)
 		if kind == "" {
