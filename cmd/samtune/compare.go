@@ -44,7 +44,9 @@ func (a *app) compare() *cobra.Command {
 					return err
 				}
 				if _, err := data.Open(name, data.Options{Root: a.data}); errors.Is(err, data.ErrNotFound) {
-					fmt.Fprintf(a.err, "%s: not found, left out\n", d.Title)
+					for _, target := range d.Targets {
+						table.Rows = append(table.Rows, experiment.ComparisonRow{Benchmark: name, Title: d.Title, Target: target, Status: experiment.StatusAbsent})
+					}
 					continue
 				}
 				for _, target := range d.Targets {
@@ -54,13 +56,16 @@ func (a *app) compare() *cobra.Command {
 					}
 					if err != nil {
 						fmt.Fprintln(a.err, "samtune:", err)
-						row = experiment.ComparisonRow{Benchmark: name, Title: d.Title, Target: target, Failed: err.Error()}
+						row = experiment.ComparisonRow{Benchmark: name, Title: d.Title, Target: target, Status: experiment.StatusFailed, Failed: err.Error()}
 					}
 					table.Rows = append(table.Rows, row)
 					if err := table.Write(out); err != nil {
 						return err
 					}
 				}
+			}
+			if err := table.Write(out); err != nil {
+				return err
 			}
 			if err := compareTable(a.out, table); err != nil {
 				return err
@@ -111,16 +116,18 @@ func compareTable(w io.Writer, table *experiment.Comparison) error {
 	for _, column := range table.Columns() {
 		fmt.Fprintf(tw, "\t%s", column)
 	}
-	fmt.Fprintln(tw)
+	fmt.Fprintf(tw, "\t%s against zero-shot\tp (Holm)\n", table.Decoders[len(table.Decoders)-1])
 	for _, r := range table.Rows {
 		fmt.Fprintf(tw, "%s %s\t%d", r.Title, r.Target, r.Cases)
-		if r.Failed != "" {
-			fmt.Fprintf(tw, "\tfailed: %s\n", r.Failed)
+		if r.Status != experiment.StatusOK {
+			fmt.Fprintf(tw, "\t%s\n", r.Missing())
 			continue
 		}
 		for _, column := range table.Columns() {
 			fmt.Fprintf(tw, "\t%s", r.Cell(column))
 		}
+		gain, p := r.Gain()
+		fmt.Fprintf(tw, "\t%s\t%s", gain, p)
 		if slices.Contains(table.Decoders, "plain") && len(r.Against) > 0 {
 			for _, d := range table.Decoders {
 				if r.Against[d] != "" {

@@ -164,12 +164,30 @@ func TestCompare(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
-	if !strings.Contains(errOut, "DRIVE: not found") || !strings.Contains(out, "Synthetic fundus vessels") || !strings.Contains(out, "linear against plain") {
+	if !strings.Contains(out, "not here") || !strings.Contains(out, "Synthetic fundus vessels") || !strings.Contains(out, "linear against plain") {
 		t.Errorf("%s%s", errOut, out)
 	}
-	for _, name := range []string{"compare.json", "compare.md"} {
-		read(t, runs, "compare-3shot-seed1", name)
+	var table struct {
+		Rows []struct {
+			Status string
+			PHolm  *float64 `json:"p_holm"`
+			Paired *struct{ P float64 }
+		}
 	}
+	if err := json.Unmarshal(read(t, runs, "compare-3shot-seed1", "compare.json"), &table); err != nil {
+		t.Fatal(err)
+	}
+	if len(table.Rows) != 2 || table.Rows[0].Status != "ok" || table.Rows[1].Status != "absent" {
+		t.Fatalf("rows are %+v", table.Rows)
+	}
+	if r := table.Rows[0]; r.PHolm == nil || r.Paired == nil || *r.PHolm != r.Paired.P { // the only test of its table
+		t.Errorf("adjusted p is %v of %v", r.PHolm, r.Paired)
+	}
+	lines := strings.Split(strings.TrimSpace(string(read(t, runs, "compare-3shot-seed1", "compare.csv"))), "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[2], "drive,vessels,absent") {
+		t.Errorf("compare.csv holds %q", lines)
+	}
+	read(t, runs, "compare-3shot-seed1", "compare.md")
 }
 
 func TestSettingsOfDecodersAreChecked(t *testing.T) {
