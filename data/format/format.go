@@ -14,6 +14,7 @@ import (
 	_ "image/png"  // as above
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
@@ -92,8 +93,7 @@ func decode(f io.ReadSeeker) (image.Image, error) {
 		}
 	}
 	if config.ColorModel == color.Gray16Model || config.ColorModel == color.RGBA64Model || config.ColorModel == color.NRGBA64Model {
-		return nil, fmt.Errorf("%w: 16 bits a channel: convert it to 8 bits with the window that you would look at it with, "+
-			"as with ImageMagick: convert in.%s -level 0%%,100%% -depth 8 out.png", ErrUnsupported, kind)
+		return nil, errDeep(kind)
 	}
 	if err := rewind(); err != nil {
 		return nil, err
@@ -106,6 +106,12 @@ func decode(f io.ReadSeeker) (image.Image, error) {
 		return decodeLoose(f, err)
 	}
 	return nil, explain(kind, err)
+}
+
+// errDeep refuses a picture of 16 bits a channel, of which nobody knows the window.
+func errDeep(kind string) error {
+	return fmt.Errorf("%w: 16 bits a channel: declare a window ([intensity]) for grey values, or convert it to 8 bits with the window that you would look at it with, "+
+		"as with ImageMagick: convert in.%s -level 0%%,100%% -depth 8 out.png", ErrUnsupported, strings.ToLower(kind))
 }
 
 // decodeLoose tries a TIFF that the strict decoder refused with strict once more, unpacked.
@@ -153,7 +159,7 @@ func decodeConfig(kind string, r io.Reader) (image.Config, error) {
 	case "TIFF":
 		return tiff.DecodeConfig(r)
 	case "BMP":
-		return bmp.DecodeConfig(r)
+		return bmpConfig(r)
 	case "PNM":
 		return pnmConfig(bufio.NewReader(r))
 	}
@@ -168,7 +174,7 @@ func decodePixels(kind string, r *bufio.Reader, config image.Config) (image.Imag
 	case "TIFF":
 		return tiff.Decode(r)
 	case "BMP":
-		return bmp.Decode(r)
+		return decodeBMP(r)
 	case "PNM":
 		return decodePNM(r)
 	}

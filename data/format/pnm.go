@@ -64,10 +64,7 @@ func pnmHeader(r *bufio.Reader) (p pnm, err error) {
 			return p, err
 		}
 	}
-	switch {
-	case p.most > 255 && p.most < 1<<16:
-		return p, fmt.Errorf("%w: 16 bits a channel: convert it to 8 bits with the window that you would look at it with", ErrUnsupported)
-	case p.most < 1 || p.most > 255:
+	if p.most < 1 || p.most > 65535 {
 		return p, fmt.Errorf("its white is %d, want 1 to 65535", p.most)
 	}
 	return p, nil
@@ -117,6 +114,9 @@ func decodePNM(r *bufio.Reader) (image.Image, error) {
 	p, err := pnmHeader(r)
 	if err != nil {
 		return nil, err
+	}
+	if p.most > 255 {
+		return nil, errDeep("PNM")
 	}
 	values := make([]uint8, p.width*p.height*p.channels())
 	switch p.kind {
@@ -187,5 +187,12 @@ func pnmBit(r *bufio.Reader) (uint8, error) {
 
 func pnmConfig(r *bufio.Reader) (image.Config, error) {
 	p, err := pnmHeader(r)
-	return image.Config{ColorModel: color.RGBAModel, Width: p.width, Height: p.height}, err
+	config := image.Config{ColorModel: color.RGBAModel, Width: p.width, Height: p.height}
+	if p.most > 255 {
+		config.ColorModel = color.Gray16Model
+		if p.channels() == 3 {
+			config.ColorModel = color.RGBA64Model
+		}
+	}
+	return config, err
 }
