@@ -173,22 +173,22 @@ func TestUnknownBenchmark(t *testing.T) {
 			t.Errorf("%q: error is %v, want %q", name, err, says)
 		}
 	}
-	if _, err := Declaration("hippocampus"); err == nil || strings.Contains(err.Error(), "did you mean") {
+	if _, err := Declaration("telescope"); err == nil || strings.Contains(err.Error(), "did you mean") {
 		t.Errorf("error is %v, want one without a guess", err)
 	}
 }
 
 func TestDeclarationRefusesUnknownKeys(t *testing.T) {
 	for name, text := range map[string]string{
-		"top":    "name = \"x\"\ntargets = [\"t\"]\nnds_tolerance = 1.0\n",
-		"layout": "name = \"x\"\ntargets = [\"t\"]\n[[layout]]\nname = \"l\"\n[layout.pool]\nimages = \"{id}.png\"\n",
+		"top":    "name = \"x\"\nengine = \"pairs\"\ntargets = [\"t\"]\nnds_tolerance = 1.0\n",
+		"layout": "name = \"x\"\nengine = \"pairs\"\ntargets = [\"t\"]\n[[layout]]\nname = \"l\"\n[layout.pool]\nimages = \"{id}.png\"\n",
 		"target": "name = \"x\"\n",
 	} {
 		if _, err := parseDeclaration("x.toml", text); err == nil || !strings.Contains(err.Error(), "x.toml") {
 			t.Errorf("%s: error is %v, want one that names x.toml", name, err)
 		}
 	}
-	d, err := parseDeclaration("x.toml", "name = \"x\"\ntargets = [\"t\"]\n[recipe.train]\nanything = 3\n")
+	d, err := parseDeclaration("x.toml", "name = \"x\"\nengine = \"pairs\"\ntargets = [\"t\"]\n[recipe.train]\nanything = 3\n")
 	if err != nil || d.Recipe["train"].(map[string]any)["anything"] != int64(3) {
 		t.Errorf("recipe is %v, %v: its keys are for the settings to judge", d, err)
 	}

@@ -2,7 +2,9 @@ package data
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 
@@ -15,7 +17,7 @@ type Decl struct {
 	Title        string          `toml:"title"`
 	Task         string          `toml:"task"`
 	Targets      []string        `toml:"targets"`
-	Engine       string          `toml:"engine"` // "pairs" of files, or "fundus", which are generated
+	Engine       string          `toml:"engine"` // pairs, volumes, dicom, table or fundus
 	Citation     string          `toml:"citation"`
 	Licence      string          `toml:"licence"`
 	Get          string          `toml:"get"`           // how to get it
@@ -27,7 +29,11 @@ type Decl struct {
 	Patient      grouping        `toml:"patient"` // which cases are of one patient; missing: each is of its own
 	PoolSize     int             `toml:"pool"`    // of generated cases
 	TestSize     int             `toml:"test"`
-	Recipe       map[string]any  `toml:"recipe"` // settings of a run that this benchmark wants
+	Intensity    *intensity      `toml:"intensity"` // how values beyond 8 bits become grey values
+	Planes       planes          `toml:"planes"`    // of files that hold several, in the pairs engine
+	Slices       *slicing        `toml:"slices"`    // of volumes
+	Table        *table          `toml:"table"`     // of the table engine
+	Recipe       map[string]any  `toml:"recipe"`    // settings of a run that this benchmark wants
 
 	Profiles map[string]map[string]any `toml:"profile"` // settings over the recipe, by name: "fast"
 }
@@ -40,9 +46,13 @@ type layout struct {
 }
 
 // patterns are paths with {id}, {set} for another part that is the same in all files of a case, and {any} for one that is
-// not looked at.
+// not looked at. A path that ends in / is a folder.
 type patterns struct {
+	Only    string            `toml:"only"` // a regular expression over the case's name: others are not of this benchmark
+	Name    string            `toml:"name"` // of cases, where {id} alone is not one: "{set}_{id}"
 	Image   string            `toml:"image"`
+	Crop    []int             `toml:"crop"`    // part of pictures and masks that is looked at: x, y, width, height
+	Mask    files             `toml:"mask"`    // of every target that masks does not name
 	Masks   map[string]files  `toml:"masks"`   // by target
 	Valid   string            `toml:"valid"`   // field of view; may be missing from the data
 	Prefix  string            `toml:"prefix"`  // of the cases' names, where both sides count from 1
@@ -82,21 +92,98 @@ func parseDeclaration(file, text string) (*Decl, error) {
 			return nil, fmt.Errorf("read %s: unknown key %q", file, key.String())
 		}
 	}
-	if len(d.Targets) == 0 {
-		return nil, fmt.Errorf("read %s: no targets", file)
-	}
-	for target, r := range d.Rules {
-		if !slices.Contains(d.Targets, target) {
-			return nil, fmt.Errorf("read %s: rule.%s is of no target", file, target)
-		}
-		if err := r.check(target); err != nil {
-			return nil, fmt.Errorf("read %s: %w", file, err)
-		}
-	}
-	if err := d.Patient.check(); err != nil {
+	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	return &d, nil
+}
+
+// The engines: how a benchmark's cases come about.
+const (
+	enginePairs   = "pairs"   // pictures and masks, matched by their names
+	engineVolumes = "volumes" // slices of volumes and label volumes, matched by their names
+	engineDICOM   = "dicom"   // slices of series, each a folder
+	engineTable   = "table"   // paths in a CSV file
+	engineFundus  = "fundus"  // generated
+)
+
+// sliced says whether the cases are slices of volumes.
+func (d *Decl) sliced() bool {
+	return d.Engine == engineVolumes || d.Engine == engineDICOM || d.Engine == engineTable && d.Slices != nil
+}
+
+// check refuses what can't be meant and completes what is left to be understood.
+func (d *Decl) check() error {
+	engines := []string{enginePairs, engineVolumes, engineDICOM, engineTable, engineFundus}
+	switch {
+	case len(d.Targets) == 0:
+		return fmt.Errorf("no targets")
+	case !slices.Contains(engines, d.Engine):
+		return fmt.Errorf("engine is %q, want one of %s", d.Engine, strings.Join(engines, ", "))
+	case (d.Engine == engineTable) != (d.Table != nil):
+		return fmt.Errorf("[table] belongs to engine = \"table\", and only there")
+	case d.Slices != nil && !d.sliced():
+		return fmt.Errorf("[slices] belongs to volumes: engine is %q", d.Engine)
+	case d.sliced() && d.Intensity == nil:
+		return fmt.Errorf("[intensity] is missing: say with which window values become grey values, " +
+			"as window = [-160, 240] for abdominal CT or percentiles = [0.5, 99.5] for MRI")
+	}
+	if d.sliced() && d.Slices == nil {
+		d.Slices = &slicing{}
+	}
+	for target, r := range d.Rules {
+		if !slices.Contains(d.Targets, target) {
+			return fmt.Errorf("rule.%s is of no target", target)
+		}
+		if err := r.check(target, d.sliced() || d.Intensity != nil); err != nil {
+			return err
+		}
+	}
+	checks := []error{d.Patient.check(), d.Intensity.check(), d.Planes.check(), d.Slices.check(), d.Table.check(d)}
+	for i := range d.Layouts {
+		for _, p := range []*patterns{&d.Layouts[i].Pool, d.Layouts[i].Test} {
+			if p != nil {
+				checks = append(checks, p.check(d, d.Layouts[i].Name))
+			}
+		}
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check gives every target its masks.
+func (p *patterns) check(d *Decl, layout string) error {
+	if p.Masks == nil {
+		p.Masks = map[string]files{}
+	}
+	for _, t := range d.Targets {
+		if len(p.Masks[t]) == 0 {
+			p.Masks[t] = p.Mask
+		}
+		if len(p.Masks[t]) == 0 {
+			return fmt.Errorf("layout %q names no mask of %s", layout, t)
+		}
+	}
+	if len(p.Masks) > len(d.Targets) {
+		return fmt.Errorf("layout %q names masks of what is no target", layout)
+	}
+	if _, err := regexp.Compile(p.Only); err != nil {
+		return fmt.Errorf("layout %q: only: %w", layout, err)
+	}
+	if len(p.Crop) > 0 && (len(p.Crop) != 4 || slices.Min(p.Crop) < 0 || p.Crop[2]*p.Crop[3] == 0 || d.sliced()) {
+		return fmt.Errorf("layout %q: crop is %v, want [x, y, width, height] of pictures", layout, p.Crop)
+	}
+	if len(p.Crop) > 0 && len(p.Second) > 0 {
+		return fmt.Errorf("layout %q: second is not cropped", layout)
+	}
+	if d.sliced() && (p.Valid != "" || len(p.Second) > 0) {
+		return fmt.Errorf("layout %q: valid and second are of pictures, not of volumes", layout)
+	}
+	return nil
 }
 
 // editDistance is Levenshtein's, with the exchange of neighbours as one edit.

@@ -1,11 +1,13 @@
 package data
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -16,11 +18,18 @@ import (
 
 // Options say where data lies.
 type Options struct {
-	Root string // folder that holds the data sets, as $SAMTUNE_DATA; generated ones need none
+	Root   string // folder that holds the data sets, as $SAMTUNE_DATA; generated ones need none
+	Target string // whose slices of volumes are cases; empty: those that hold any target
+	Index  string // folder that keeps which slices hold what, so that labels are read for that once; empty: read each time
+
+	// Volumes asks for volumes in place of their slices: nothing is read, and such cases can't be loaded.
+	Volumes bool
+	// Progress is told how many of so many volumes are looked through; may be nil.
+	Progress func(done, of int)
 }
 
 // Open finds a benchmark's files and decides which cases are the pool that shots are drawn from and which
-// are tested. No picture is read yet. The error wraps ErrUnknown, or ErrNotFound with what was looked
+// are tested. No picture is read yet; of volumes the labels are, to know what is in which slice. The error wraps ErrUnknown, or ErrNotFound with what was looked
 // for, what is expected and where to get it.
 func Open(name string, opt Options) (*Benchmark, error) {
 	d, err := Declaration(name)
@@ -28,16 +37,16 @@ func Open(name string, opt Options) (*Benchmark, error) {
 		return nil, err
 	}
 	b := &Benchmark{Name: d.Name, Title: d.Title, Task: d.Task, Targets: d.Targets, Citation: d.Citation, Licence: d.Licence}
-	switch d.Engine {
-	case "fundus":
+	if opt.Target != "" && !slices.Contains(d.Targets, opt.Target) {
+		return nil, fmt.Errorf("%w: benchmark %s has no target %q: it has %v", ErrInvalid, d.Name, opt.Target, d.Targets)
+	}
+	if d.Engine == engineFundus {
 		b.Layout = "generated pictures"
 		b.Pool = generated(d, 0, d.PoolSize)
 		b.Test = generated(d, d.PoolSize, d.TestSize)
 		return b, nil
-	case "pairs":
-		return b, openPairs(b, d, opt.Root)
 	}
-	return nil, fmt.Errorf("benchmark %s: unknown engine %q", d.Name, d.Engine)
+	return b, openFiles(b, d, opt)
 }
 
 // generated lists n generated cases from number first on.
@@ -59,8 +68,9 @@ func generated(d *Decl, first, n int) []Case {
 	return cases
 }
 
-// openPairs takes the first folder and layout in which every case is complete.
-func openPairs(b *Benchmark, d *Decl, root string) error {
+// openFiles takes the first folder and layout in which every case is complete.
+func openFiles(b *Benchmark, d *Decl, opt Options) error {
+	root := opt.Root
 	if root == "" {
 		return notFound(d, "no data folder is named: set SAMTUNE_DATA or give --data")
 	}
@@ -71,9 +81,21 @@ func openPairs(b *Benchmark, d *Decl, root string) error {
 			looked = append(looked, fmt.Sprintf("%s: no such folder", dir))
 			continue
 		}
+		if d.Table != nil {
+			reason, err := d.Table.open(b, dir, d, opt)
+			if err != nil {
+				return fmt.Errorf("open %s: %w", d.Title, err)
+			}
+			if reason == "" {
+				b.Root = dir
+				return nil
+			}
+			looked = append(looked, fmt.Sprintf("%s: %s", dir, reason))
+			continue
+		}
 		var missing *lostMasks // of the first layout whose masks are there without their pictures
 		for _, l := range d.Layouts {
-			reason, err := l.open(b, dir, d)
+			reason, err := l.open(b, dir, d, opt)
 			var lost *lostMasks
 			if errors.As(err, &lost) && lost.none {
 				if missing == nil {
@@ -115,83 +137,135 @@ func notFound(d *Decl, looked ...string) error {
 }
 
 // open fills b with the layout's cases. A layout that does not fit gives the reason.
-func (l layout) open(b *Benchmark, dir string, d *Decl) (reason string, err error) {
-	pool, poolFields, reason, err := l.Pool.find(dir, b.Targets, d.Rules)
+func (l layout) open(b *Benchmark, dir string, d *Decl, opt Options) (reason string, err error) {
+	pool, poolFields, reason, err := l.Pool.find(dir, d)
 	if reason != "" || err != nil {
 		return reason, err
 	}
-	test, testFields := []Case(nil), true
-	if err := d.Patient.assign(dir, pool); err != nil {
-		return "", err
-	}
+	test, testFields := []fileCase(nil), true
 	b.Layout = l.Name
 	if l.Test != nil {
-		if test, testFields, reason, err = l.Test.find(dir, b.Targets, d.Rules); reason != "" || err != nil {
+		if test, testFields, reason, err = l.Test.find(dir, d); reason != "" || err != nil {
 			return reason, err
 		}
 		if poolFields != testFields {
 			return "", incomplete(dir, []string{"only one of training and test images has masks of the field of view"})
 		}
-		if err := d.Patient.assign(dir, test); err != nil {
+	}
+	if d.sliced() {
+		if err := l.checkList(dir, d); err != nil {
 			return "", err
 		}
-	} else {
-		var one bool
-		if pool, test, one = everySecond(pool); one {
-			b.Layout += ", all cases of one patient, who is on both sides"
-		}
 	}
-	ids := map[string]bool{}
-	for _, c := range append(append([]Case(nil), pool...), test...) {
-		if ids[c.ID] {
-			return "", fmt.Errorf("%w: two cases are called %s", ErrInvalid, c.ID)
-		}
-		ids[c.ID] = true
-		if !utf8.ValidString(c.ID) { // a split file could not hold it
-			return "", fmt.Errorf("%w: the name of %q is not UTF-8: rename it", ErrInvalid, c.Files[0])
-		}
-	}
-	b.Pool, b.Test = pool, test
 	if !poolFields || !testFields {
 		b.Layout += ", no masks of the field of view"
 	}
-	return "", nil
+	return "", b.fill(dir, d, pool, test, opt)
+}
+
+// fill makes the benchmark's cases of files. Without test files those of every second patient are tested.
+func (b *Benchmark) fill(dir string, d *Decl, pool, test []fileCase, opt Options) error {
+	for _, side := range [][]fileCase{pool, test} {
+		if err := d.Patient.assign(dir, side); err != nil {
+			return err
+		}
+	}
+	one := false
+	if len(test) == 0 {
+		if pool, test, one = everySecond(pool, func(c fileCase) string { return c.patient }); one {
+			b.Layout += ", all cases of one patient, who is on both sides"
+		}
+	}
+	b.files = map[string]bool{}
+	for _, f := range append(slices.Clone(pool), test...) {
+		for _, path := range f.files() {
+			b.files[path] = true
+		}
+	}
+	read, total := 0, len(pool)+len(test)
+	expand := func(list []fileCase) ([]Case, error) {
+		var out []Case
+		on := &shelf{}
+		for _, f := range list {
+			if !d.sliced() {
+				out = append(out, f.asCase())
+				continue
+			}
+			v := &volume{fileCase: f, shelf: on}
+			if opt.Volumes {
+				out = append(out, v.whole())
+				continue
+			}
+			cases, err := v.cases(opt.Target, opt.Index)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, cases...)
+			if read++; opt.Progress != nil {
+				opt.Progress(read, total)
+			}
+		}
+		return out, nil
+	}
+	var err error
+	if b.Pool, err = expand(pool); err != nil {
+		return err
+	}
+	if b.Test, err = expand(test); err != nil {
+		return err
+	}
+	if one {
+		all := append(b.Pool, b.Test...)
+		sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
+		for i := range all {
+			all[i].alone()
+		}
+		b.Pool, b.Test, _ = everySecond(all, func(c Case) string { return c.ID })
+	}
+	return b.checkNames()
+}
+
+// checkNames refuses what a split file could not hold.
+func (b *Benchmark) checkNames() error {
+	ids := map[string]bool{}
+	for _, c := range append(append([]Case(nil), b.Pool...), b.Test...) {
+		if ids[c.ID] {
+			return fmt.Errorf("%w: two cases are called %s", ErrInvalid, c.ID)
+		}
+		ids[c.ID] = true
+		if !utf8.ValidString(c.ID) {
+			return fmt.Errorf("%w: the name of %q is not UTF-8: rename it", ErrInvalid, c.Files[0])
+		}
+	}
+	return nil
 }
 
 // everySecond splits labelled cases where no official split is there: those of the second, fourth and so on patient by
-// name are tested. Where all are of one patient the cases themselves take turns, and one says so.
-func everySecond(cases []Case) (pool, test []Case, one bool) {
-	patients := map[string]bool{}
+// name are tested. Where all are of one patient nothing is split, and one says so.
+func everySecond[T any](cases []T, patient func(T) string) (pool, test []T, one bool) {
+	side := map[string]bool{}
 	for _, c := range cases {
-		patients[c.Patient] = true
+		side[patient(c)] = false
 	}
-	if one = len(patients) == 1 && len(cases) > 1; one {
-		for i := range cases {
-			cases[i].setPatient(cases[i].ID)
-		}
-		patients = map[string]bool{}
-		for _, c := range cases {
-			patients[c.ID] = true
-		}
-	}
-	for i, p := range slices.Sorted(maps.Keys(patients)) {
-		patients[p] = i%2 == 1
+	for i, p := range slices.Sorted(maps.Keys(side)) {
+		side[p] = i%2 == 1
 	}
 	for _, c := range cases {
-		if patients[c.Patient] {
+		if side[patient(c)] {
 			test = append(test, c)
 		} else {
 			pool = append(pool, c)
 		}
 	}
-	return pool, test, one
+	return pool, test, len(side) == 1
 }
 
 // find lists the cases of patterns under dir, ordered by ID, and says whether they have valid regions.
 // Pictures none of which has a mask are a reason that the layout does not fit; when only some have one the
 // copy is incomplete, which is an error: another layout would quietly test on other cases.
-func (p patterns) find(dir string, targets []string, rules map[string]rule) (cases []Case, fields bool, reason string, err error) {
-	images, err := match(dir, p.Image)
+func (p patterns) find(dir string, d *Decl) (cases []fileCase, fields bool, reason string, err error) {
+	targets := d.Targets
+	images, err := p.match(dir, p.Image)
 	if err != nil {
 		return nil, false, "", err
 	}
@@ -217,17 +291,17 @@ func (p patterns) find(dir string, targets []string, rules map[string]rule) (cas
 		if p.Partial && !p.complete(dir, targets, img) {
 			continue
 		}
-		c := pairCase{id: p.Prefix + img.vars["id"], image: img.path, masks: map[string][]string{}, rules: rules}
+		c := fileCase{decl: d, id: p.Prefix + p.named(img), image: img.path, masks: map[string][]string{}, crop: p.Crop}
 		for _, t := range targets {
 			for _, pattern := range p.Masks[t] {
-				path, err := locate(dir, pattern, img.vars)
+				paths, err := locateAll(dir, pattern, img.vars)
 				if errors.Is(err, os.ErrNotExist) {
 					lacking = append(lacking, fmt.Sprintf("%s has no %s", relative(dir, img.path), fill(pattern, img.vars)))
 					continue
 				} else if err != nil {
 					return nil, false, "", err
 				}
-				c.masks[t] = append(c.masks[t], path)
+				c.masks[t] = append(c.masks[t], paths...)
 			}
 			wanted += len(p.Masks[t])
 		}
@@ -247,7 +321,8 @@ func (p patterns) find(dir string, targets []string, rules map[string]rule) (cas
 				c.second = path
 			}
 		}
-		cases = append(cases, c.asCase())
+		c.patient = c.id
+		cases = append(cases, c)
 	}
 	switch {
 	case len(cases) == 0:
@@ -259,15 +334,28 @@ func (p patterns) find(dir string, targets []string, rules map[string]rule) (cas
 	case withField > 0 && len(noField) > 0:
 		return nil, false, "", incomplete(dir, noField)
 	}
-	sort.Slice(cases, func(i, j int) bool { return cases[i].ID < cases[j].ID })
+	sort.Slice(cases, func(i, j int) bool { return cases[i].id < cases[j].id })
 	return cases, withField > 0 || p.Valid == "", "", nil
 }
+
+// match lists the files of the cases that are of this benchmark.
+func (p patterns) match(dir, pattern string) ([]found, error) {
+	out, err := match(dir, pattern)
+	if p.Only != "" && err == nil {
+		only := regexp.MustCompile(p.Only) // it was compiled when the declaration was read
+		out = slices.DeleteFunc(out, func(f found) bool { return !only.MatchString(p.named(f)) })
+	}
+	return out, err
+}
+
+// named is the name of the case that a file is of.
+func (p patterns) named(f found) string { return fill(cmp.Or(p.Name, "{id}"), f.vars) }
 
 // complete says whether an image has its masks.
 func (p patterns) complete(dir string, targets []string, img found) bool {
 	for _, t := range targets {
 		for _, pattern := range p.Masks[t] {
-			if _, err := locate(dir, pattern, img.vars); err != nil {
+			if _, err := locateAll(dir, pattern, img.vars); err != nil {
 				return false
 			}
 		}
@@ -288,14 +376,8 @@ func (e *lostMasks) Unwrap() error { return e.err }
 
 // usedBy says whether all of the masks have a picture in a layout that was opened after all.
 func (e *lostMasks) usedBy(b *Benchmark) bool {
-	used := map[string]bool{}
-	for _, c := range append(append([]Case(nil), b.Pool...), b.Test...) {
-		for _, f := range c.Files {
-			used[f] = true
-		}
-	}
 	for m := range e.masks {
-		if !used[m] {
+		if !b.files[m] {
 			return false
 		}
 	}
@@ -307,7 +389,7 @@ func (e *lostMasks) usedBy(b *Benchmark) bool {
 func (p patterns) withoutImage(dir string, targets []string, images []found) ([]found, error) {
 	known := map[string]bool{}
 	for _, img := range images {
-		known[img.vars["id"]] = true
+		known[p.named(img)] = true
 	}
 	var lost []found
 	if p.Shared {
@@ -315,12 +397,12 @@ func (p patterns) withoutImage(dir string, targets []string, images []found) ([]
 	}
 	for _, t := range targets {
 		for _, pattern := range p.Masks[t] {
-			masks, err := match(dir, pattern)
+			masks, err := p.match(dir, pattern)
 			if err != nil {
 				return nil, err
 			}
 			for _, m := range masks {
-				if !known[m.vars["id"]] {
+				if !known[p.named(m)] {
 					lost = append(lost, m)
 				}
 			}

@@ -7,33 +7,43 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 )
 
-// pairCase is a picture file with its masks' files.
-type pairCase struct {
-	id, image, valid, second string
-	masks                    map[string][]string // files by target
-	rules                    map[string]rule
+// fileCase is an image file with its masks' files: a picture, or a volume.
+type fileCase struct {
+	decl                              *Decl
+	id, patient, image, valid, second string
+	masks                             map[string][]string // files by target
+	crop                              []int
 }
 
-func (p pairCase) asCase() Case {
-	c := Case{ID: p.id, Patient: p.id, Files: []string{p.image}, Load: p.load}
-	targets := make([]string, 0, len(p.masks))
-	for t := range p.masks {
-		targets = append(targets, t)
+func (p fileCase) targets() []string { return slices.Sorted(maps.Keys(p.masks)) }
+
+// files lists the case's files, each once: the image, the masks by target, the valid region.
+func (p fileCase) files() []string {
+	out := []string{p.image}
+	add := func(path string) {
+		if path != "" && !slices.Contains(out, path) {
+			out = append(out, path)
+		}
 	}
-	sort.Strings(targets)
-	for _, t := range targets {
-		c.Files = append(c.Files, p.masks[t]...)
+	for _, t := range p.targets() {
+		for _, path := range p.masks[t] {
+			add(path)
+		}
 	}
-	if p.valid != "" {
-		c.Files = append(c.Files, p.valid)
-	}
+	add(p.valid)
+	return out
+}
+
+// asCase is the case of a picture.
+func (p fileCase) asCase() Case {
+	c := Case{ID: p.id, Patient: p.patient, Files: p.files(), Load: p.load}
 	if p.second != "" {
 		c.Second = func() (*Mask, error) {
-			img, err := ReadImage(p.image)
+			img, err := p.decl.readImage(p.image)
 			if err != nil {
 				return nil, err
 			}
@@ -43,20 +53,20 @@ func (p pairCase) asCase() Case {
 	return c
 }
 
-func (p pairCase) load() (*Sample, error) {
-	img, err := ReadImage(p.image)
+func (p fileCase) load() (*Sample, error) {
+	img, err := p.decl.readImage(p.image)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sample{ID: p.id, Patient: p.id, Image: img, Masks: map[string]*Mask{}, Spacing: [2]float64{1, 1}, Unit: "px"}
+	s := &Sample{ID: p.id, Patient: p.patient, Image: img, Masks: map[string]*Mask{}, Spacing: [2]float64{1, 1}, Unit: "px"}
 	for target, paths := range p.masks {
-		if s.Masks[target], err = p.rules[target].read(paths, p.image, img); err != nil {
+		if s.Masks[target], err = p.decl.read(target, paths, p.image, img); err != nil {
 			return nil, err
 		}
 	}
 	if p.valid == "" {
 		s.Valid = FullMask(img.Width, img.Height)
-		return s, nil
+		return s, p.cropped(s)
 	}
 	if s.Valid, err = ReadMaskFor(p.valid, p.image, img); err != nil {
 		return nil, err
@@ -64,7 +74,33 @@ func (p pairCase) load() (*Sample, error) {
 	if s.Valid.Count() == 0 {
 		return nil, fmt.Errorf("%w: read %q: the field of view is empty: nothing of %q would count", ErrInvalid, p.valid, p.image)
 	}
-	return s, nil
+	return s, p.cropped(s)
+}
+
+// cropped leaves the declared part of a sample.
+func (p fileCase) cropped(s *Sample) error {
+	if len(p.crop) == 0 {
+		return nil
+	}
+	x, y, width, height := p.crop[0], p.crop[1], p.crop[2], p.crop[3]
+	img := s.Image
+	if x+width > img.Width || y+height > img.Height {
+		return fmt.Errorf("%w: read %q: it is %d x %d and crop asks for %d x %d from x %d, y %d on: is it cropped already?",
+			ErrInvalid, p.image, img.Width, img.Height, width, height, x, y)
+	}
+	part := func(pix []uint8, channels int) []uint8 {
+		out := make([]uint8, 0, width*height*channels)
+		for row := y; row < y+height; row++ {
+			out = append(out, pix[(row*img.Width+x)*channels:(row*img.Width+x+width)*channels]...)
+		}
+		return out
+	}
+	for t, m := range s.Masks {
+		s.Masks[t] = &Mask{Width: width, Height: height, Pix: part(m.Pix, 1)}
+	}
+	s.Valid = &Mask{Width: width, Height: height, Pix: part(s.Valid.Pix, 1)}
+	s.Image = &Image{Width: width, Height: height, Pix: part(img.Pix, 3)}
+	return nil
 }
 
 // found is a file that fits a pattern, with what stands for the pattern's variables.
@@ -73,12 +109,13 @@ type found struct {
 	vars map[string]string
 }
 
-// match lists the files under dir whose path fits pattern. A variable may stand in several parts of the path
+// match lists the files, or for a pattern that ends in / the folders, under dir whose path fits pattern. A variable may stand in several parts of the path
 // and means the same in all of them. Upper and lower case of parts with variables and of file names are not
 // told apart, since copies differ in it.
 func match(dir, pattern string) ([]found, error) {
 	out := []found{{path: dir, vars: map[string]string{}}}
-	parts := strings.Split(pattern, "/")
+	folder := strings.HasSuffix(pattern, "/")
+	parts := strings.Split(strings.TrimSuffix(pattern, "/"), "/")
 	for i, part := range parts {
 		last := i == len(parts)-1
 		var next []found
@@ -87,7 +124,7 @@ func match(dir, pattern string) ([]found, error) {
 				next = append(next, found{filepath.Join(f.path, part), f.vars})
 				continue
 			}
-			inside, err := matchPart(f, part, !last)
+			inside, err := matchPart(f, part, folder || !last)
 			if err != nil {
 				return nil, err
 			}
@@ -136,6 +173,31 @@ func matchPart(f found, part string, folders bool) ([]found, error) {
 			}
 		}
 		out = append(out, found{path, vars})
+	}
+	return out, nil
+}
+
+// locateAll returns the files that a pattern means for given variables: one, or with {any} in the path all that fit, or
+// os.ErrNotExist. With {any} in its last part it is a stack of files, which comes back as the pattern.
+func locateAll(dir, pattern string, vars map[string]string) ([]string, error) {
+	if !strings.Contains(pattern, "{any}") {
+		path, err := locate(dir, pattern, vars)
+		return []string{path}, err
+	}
+	path := fill(pattern, vars)
+	files, err := match(dir, path)
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%q: %w", path, os.ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(filepath.Base(path), "{any}") {
+		return []string{filepath.Join(dir, filepath.FromSlash(path))}, nil
+	}
+	out := make([]string, len(files))
+	for i, f := range files {
+		out[i] = f.path
 	}
 	return out, nil
 }

@@ -28,7 +28,7 @@ func (g grouping) check() error {
 }
 
 // assign sets the cases' patients.
-func (g grouping) assign(dir string, cases []Case) error {
+func (g grouping) assign(dir string, cases []fileCase) error {
 	switch {
 	case g.Table != "":
 		table, err := g.read(filepath.Join(dir, filepath.FromSlash(g.Table)))
@@ -36,11 +36,11 @@ func (g grouping) assign(dir string, cases []Case) error {
 			return err
 		}
 		for i := range cases {
-			patient, ok := table[cases[i].ID]
+			patient, ok := table[cases[i].id]
 			if !ok {
-				return fmt.Errorf("%w: case %s is not in %q: its patient is not known", ErrInvalid, cases[i].ID, g.Table)
+				return fmt.Errorf("%w: case %s is not in %q: its patient is not known", ErrInvalid, cases[i].id, g.Table)
 			}
-			cases[i].setPatient(patient)
+			cases[i].patient = patient
 		}
 	case g.ID != "":
 		re, err := regexp.Compile(g.ID)
@@ -48,11 +48,11 @@ func (g grouping) assign(dir string, cases []Case) error {
 			return err
 		}
 		for i := range cases {
-			m := re.FindStringSubmatch(cases[i].ID)
+			m := re.FindStringSubmatch(cases[i].id)
 			if m == nil {
-				return fmt.Errorf("%w: the name of case %s does not tell its patient: it does not fit %s", ErrInvalid, cases[i].ID, g.ID)
+				return fmt.Errorf("%w: the name of case %s does not tell its patient: it does not fit %s", ErrInvalid, cases[i].id, g.ID)
 			}
-			cases[i].setPatient(m[len(m)-1])
+			cases[i].patient = m[len(m)-1]
 		}
 	}
 	return nil
@@ -97,14 +97,14 @@ func (g grouping) read(path string) (map[string]string, error) {
 	return out, nil
 }
 
-// setPatient says which patient a case is of.
-func (c *Case) setPatient(patient string) {
-	load := c.Load
-	c.Patient = patient
+// alone makes a case of its own of one of many of a patient.
+func (c *Case) alone() {
+	load, id := c.Load, c.ID
+	c.Patient, c.Volume = id, ""
 	c.Load = func() (*Sample, error) {
 		s, err := load()
 		if s != nil {
-			s.Patient = patient
+			s.Patient, s.Volume = id, ""
 		}
 		return s, err
 	}

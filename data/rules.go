@@ -29,27 +29,31 @@ func (f *files) UnmarshalTOML(v any) error {
 
 // rule says which pixels of a target's mask files are inside. Without any the grey value decides, from 128 on.
 type rule struct {
-	AtLeast int      `toml:"at_least"` // grey values from this on: 1 to 255
+	AtLeast int      `toml:"at_least"` // grey values from this on: 1 to 255, of volumes 1 to 65,535
 	Values  []int    `toml:"values"`   // these grey values
 	Colours [][3]int `toml:"colours"`  // these colours, R, G, B
 	Fill    bool     `toml:"fill"`     // the files hold outlines: what they enclose is inside too
 	Agree   int      `toml:"agree"`    // of several files so many must have the pixel; 0: one, their union
 }
 
-func (r rule) check(target string) error {
-	ways := 0
+// check refuses a rule that can't be meant. Files of more than 8 bits, deep, have greater values.
+func (r rule) check(target string, deep bool) error {
+	ways, most := 0, 255
+	if deep {
+		most = 65535
+	}
 	for _, set := range []bool{r.AtLeast != 0, len(r.Values) > 0, len(r.Colours) > 0} {
 		if set {
 			ways++
 		}
 	}
-	byte_ := func(v int) bool { return v >= 0 && v <= 255 }
+	in := func(v, most int) bool { return v >= 0 && v <= most }
 	switch {
 	case ways > 1:
 		return fmt.Errorf("rule.%s has more than one of at_least, values and colours", target)
-	case !byte_(r.AtLeast) || slices.ContainsFunc(r.Values, func(v int) bool { return !byte_(v) }):
-		return fmt.Errorf("rule.%s: grey values go from 0 to 255", target)
-	case slices.ContainsFunc(r.Colours, func(c [3]int) bool { return !byte_(c[0]) || !byte_(c[1]) || !byte_(c[2]) }):
+	case !in(r.AtLeast, most) || slices.ContainsFunc(r.Values, func(v int) bool { return !in(v, most) }):
+		return fmt.Errorf("rule.%s: grey values go from 0 to %d", target, most)
+	case slices.ContainsFunc(r.Colours, func(c [3]int) bool { return !in(c[0], 255) || !in(c[1], 255) || !in(c[2], 255) }):
 		return fmt.Errorf("rule.%s: parts of colours go from 0 to 255", target)
 	case r.Agree < 0:
 		return fmt.Errorf("rule.%s: agree is %d, want 1 or more", target, r.Agree)
@@ -85,16 +89,45 @@ func (r rule) mask(img *Image) *Mask {
 	return m
 }
 
+// label says whether a voxel of a label volume is inside: without a rule, where it rounds to 1 or more. With values one
+// that is no whole number is an error, since it is of no class.
+func (r rule) label(v float32) (bool, error) {
+	if r.AtLeast > 0 {
+		return v >= float32(r.AtLeast), nil
+	}
+	if len(r.Values) == 0 {
+		return v >= 0.5, nil
+	}
+	if v != float32(int(v)) {
+		return false, fmt.Errorf("a voxel is %g: labels are whole numbers", v)
+	}
+	return slices.Contains(r.Values, int(v)), nil
+}
+
+// labels calls put with the index of every voxel that is inside.
+func (r rule) labels(voxels []float32, put func(i int)) error {
+	for i, v := range voxels {
+		inside, err := r.label(v)
+		if err != nil {
+			return err
+		}
+		if inside {
+			put(i)
+		}
+	}
+	return nil
+}
+
 // read puts the mask of a target together from its files.
-func (r rule) read(paths []string, imagePath string, img *Image) (*Mask, error) {
+func (d *Decl) read(target string, paths []string, imagePath string, img *Image) (*Mask, error) {
+	r := d.Rules[target]
 	votes := make([]int, img.Width*img.Height)
 	for _, path := range paths {
-		picture, err := ReadImage(path)
+		m, err := d.readMask(r, path)
 		if err != nil {
 			return nil, err
 		}
-		m, err := sized(r.mask(picture), path, imagePath, img)
-		if err != nil {
+		if m, err = sized(m, path, imagePath, img); err != nil {
 			return nil, err
 		}
 		for i, v := range m.Pix {

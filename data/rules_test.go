@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -47,7 +48,7 @@ func TestRules(t *testing.T) {
 	for name, r := range map[string]rule{
 		"two ways": {AtLeast: 3, Values: []int{1}}, "value of 256": {Values: []int{256}}, "colour": {Colours: [][3]int{{0, 0, 300}}}, "agree": {Agree: -1},
 	} {
-		if r.check("x") == nil {
+		if r.check("x", false) == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -89,12 +90,12 @@ func TestSeveralFiles(t *testing.T) {
 	}
 	img := &Image{Width: 4, Height: 1, Pix: make([]uint8, 12)}
 	for agree, want := range map[int][]uint8{0: {1, 1, 1, 1}, 2: {0, 0, 1, 0}, 3: {0, 0, 1, 0}} {
-		m, err := rule{Agree: agree}.read(paths, "image.png", img)
+		m, err := (&Decl{Rules: map[string]rule{"x": {Agree: agree}}}).read("x", paths, "image.png", img)
 		if err != nil || !reflect.DeepEqual(m.Pix, want) {
 			t.Errorf("agree %d: %v, %v, want %v", agree, m, err, want)
 		}
 	}
-	if _, err := (rule{}).read(paths, "image.png", &Image{Width: 5, Height: 1}); err == nil {
+	if _, err := (&Decl{}).read("x", paths, "image.png", &Image{Width: 5, Height: 1}); err == nil {
 		t.Error("a mask of another size is taken")
 	}
 }
@@ -110,25 +111,54 @@ func TestEveryDeclaredLayout(t *testing.T) {
 			t.Run(name+"/"+l.Name, func(t *testing.T) {
 				root := t.TempDir()
 				dir := filepath.Join(root, filepath.FromSlash(d.Folders[0]))
-				ids := []string{"case1", "case2", "case3"}
-				if d.Patient.ID != "" {
-					ids = idsFor(t, d)
-				}
+				ids := idsFor(t, d, l.Pool)
 				table := fmt.Sprintf("%s,%s\n", d.Patient.Case, d.Patient.Group)
 				sides := []*patterns{&l.Pool}
 				if l.Test != nil {
 					sides = append(sides, l.Test)
 				}
 				for k, p := range sides {
-					for _, id := range ids {
+					for i := range 3 {
+						id := ids[i]
 						if l.Test != nil && p.Prefix == "" && l.Pool.Prefix == "" {
-							id = fmt.Sprint(id, k)
+							id = ids[3*k+i]
 						}
 						table += fmt.Sprintf("%s,patient%s\n", id, id)
+						set := "training"
+						if p.Name != "" { // the name holds {set} and {id}
+							set, id = id, "frame000"
+						}
 						path := func(pattern string) string {
-							return filepath.Join(dir, filepath.FromSlash(strings.NewReplacer("{id}", id, "{set}", "training", "{any}", "x").Replace(pattern)))
+							return filepath.Join(dir, filepath.FromSlash(strings.NewReplacer("{id}", id, "{set}", set, "{any}", "x").Replace(pattern)))
 						}
 						write := func(pattern string) {
+							switch {
+							case strings.HasSuffix(pattern, "/"):
+								putSeries(t, path(pattern), 12, 8, 3)
+								return
+							case d.Engine == engineDICOM:
+								white := image.NewGray(image.Rect(0, 0, 12, 8))
+								for i := range white.Pix {
+									white.Pix[i] = 255
+								}
+								for _, n := range []string{"01", "02", "03"} {
+									put(t, strings.Replace(path(pattern), "x.png", "m"+n+".png", 1), func(b *bytes.Buffer) error { return png.Encode(b, white) })
+								}
+								return
+							case strings.HasSuffix(pattern, ".nii.gz"):
+								putNIfTI(t, path(pattern), [3]int{12, 10, 11}, func(x, _, _ int) float32 {
+									if values := d.Rules[d.Targets[0]].Values; len(values) > 0 && pattern != p.Image {
+										return float32(values[0])
+									}
+									return float32(10 * x)
+								})
+								return
+							}
+							if len(p.Crop) > 0 {
+								m := image.NewGray(image.Rect(0, 0, p.Crop[0]+p.Crop[2], p.Crop[1]+p.Crop[3]))
+								put(t, path(pattern), func(b *bytes.Buffer) error { return png.Encode(b, m) })
+								return
+							}
 							m := image.NewRGBA(image.Rect(0, 0, 6, 4))
 							m.Set(1, 1, color.RGBA{uint8(len(id)), 200, 3, 255})
 							put(t, path(pattern), func(b *bytes.Buffer) error { return png.Encode(b, m) })
@@ -156,7 +186,11 @@ func TestEveryDeclaredLayout(t *testing.T) {
 				if !strings.HasPrefix(b.Layout, l.Name) {
 					t.Errorf("layout is %q, want %q", b.Layout, l.Name)
 				}
-				if want := len(sides) * len(ids); len(b.Pool)+len(b.Test) != want || len(b.Pool) == 0 || len(b.Test) == 0 {
+				if d.sliced() {
+					if len(b.Pool) == 0 || len(b.Test) == 0 {
+						t.Errorf("%d + %d slices", len(b.Pool), len(b.Test))
+					}
+				} else if want := 3 * len(sides); len(b.Pool)+len(b.Test) != want || len(b.Pool) == 0 || len(b.Test) == 0 {
 					t.Errorf("%d + %d cases, want %d in all", len(b.Pool), len(b.Test), want)
 				}
 				on := map[string]bool{}
@@ -176,22 +210,32 @@ func TestEveryDeclaredLayout(t *testing.T) {
 	}
 }
 
-// idsFor are names that a declaration's rule for patients takes.
-func idsFor(t *testing.T, d *Decl) []string {
+// idsFor are names of six cases, three for each side, that a declaration takes.
+func idsFor(t *testing.T, d *Decl, p patterns) []string {
 	t.Helper()
-	for _, form := range []string{"Image_%02dL", "%d_", "%d_5", "video%02d_1"} {
-		var ids []string
-		for i := range 3 {
-			ids = append(ids, fmt.Sprintf(form, i+1))
+	for _, form := range []string{
+		"case%d", "Image_%02dL", "%d_", "%d_5", "video%02d_1", "patient%03d_frame01", "patient%d_raw0001", "amos_%04d", "amos_05%02d",
+		"2018111417562593%d080.80", "%d",
+	} {
+		if p.Name != "" && strings.Contains(form, "_") { // {set} takes none
+			continue
 		}
-		cases := make([]Case, len(ids))
-		for i := range cases {
-			cases[i] = Case{ID: ids[i], Load: func() (*Sample, error) { return nil, nil }}
+		ids, cases := make([]string, 6), make([]fileCase, 6)
+		for i := range ids {
+			ids[i] = fmt.Sprintf(form, i+1)
+			cases[i] = fileCase{id: ids[i]}
+			if p.Name != "" {
+				cases[i].id = fill(p.Name, map[string]string{"set": ids[i], "id": "frame000"})
+			}
 		}
-		if d.Patient.assign("", cases) == nil {
+		fits := d.Patient.Table != "" || d.Patient.assign("", cases) == nil
+		for _, id := range ids {
+			fits = fits && regexp.MustCompile(p.Only).MatchString(id)
+		}
+		if fits {
 			return ids
 		}
 	}
-	t.Fatalf("no example fits %s", d.Patient.ID)
+	t.Fatalf("no example fits %s and %s", d.Patient.ID, p.Only)
 	return nil
 }

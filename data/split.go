@@ -14,7 +14,7 @@ import (
 )
 
 // splitRule is the version of the rule by which shots are drawn. It changes when the same seed gives others.
-const splitRule = 1
+const splitRule = 2
 
 // Split says which cases a run trains on, chooses its best step by, and is tested on.
 type Split struct {
@@ -26,7 +26,7 @@ type Split struct {
 	Seed       int64   `toml:"seed"`
 	DataSHA256 string  `toml:"data_sha256"` // of all hashes below
 	Train      []Entry `toml:"train"`
-	Validation []Entry `toml:"validation"` // held out of the shots; empty with fewer than 3
+	Validation []Entry `toml:"validation"` // held out of the shots; empty with fewer than 3 patients
 	Test       []Entry `toml:"test"`
 }
 
@@ -40,9 +40,9 @@ type Entry struct {
 }
 
 // DrawShots draws shots cases of the pool with a seed. Draws are nested: with one seed the cases of 3
-// shots are among those of 5. From 3 shots on a fifth of them, at least one, is held out for validation;
-// the drawn order is such that those of fewer shots are held out with more shots too. Hashes are
-// filled in by Fill.
+// shots are among those of 5. From 3 shots on about a fifth of their patients is held out for validation, with all
+// of their shots; with shots of fewer than 3 patients none is. The drawn order is such that those of fewer
+// shots are held out with more shots too. Hashes are filled in by Fill.
 func DrawShots(b *Benchmark, shots int, seed int64) (*Split, error) {
 	if shots < 1 || shots > len(b.Pool) {
 		return nil, fmt.Errorf("%w: draw %d shots of %s: want 1 to %d, the images of its training pool", ErrInvalid, shots, b.Title, len(b.Pool))
@@ -58,10 +58,14 @@ func DrawShots(b *Benchmark, shots int, seed int64) (*Split, error) {
 	}
 	s := &Split{Benchmark: b.Name, Layout: b.Layout, Rule: splitRule, Shots: shots, Seed: seed}
 	order := rand.New(rand.NewPCG(uint64(seed), 0x73686f7473)).Perm(len(b.Pool)) // the stream of shots
-	for i, k := range order[:shots] {
+	patients := map[string]int{}                                                 // in the order in which they are drawn first
+	for _, k := range order[:shots] {
 		c := b.Pool[k]
 		e := Entry{ID: c.ID, Patient: c.Patient}
-		if heldOut(i, shots) {
+		if _, seen := patients[c.Patient]; !seen {
+			patients[c.Patient] = len(patients)
+		}
+		if heldOut(patients[c.Patient]) {
 			s.Validation = append(s.Validation, e)
 		} else {
 			s.Train = append(s.Train, e)
@@ -76,9 +80,9 @@ func DrawShots(b *Benchmark, shots int, seed int64) (*Split, error) {
 	return s, nil
 }
 
-// heldOut says whether the i-th drawn case, from 0, is for validation: the third, and from then on every
+// heldOut says whether the i-th drawn patient, from 0, is for validation: the third, and from then on every
 // fifth (the eighth, the thirteenth).
-func heldOut(i, shots int) bool { return shots >= 3 && i%5 == 2 }
+func heldOut(i int) bool { return i%5 == 2 }
 
 func (s *Split) lists() [][]Entry { return [][]Entry{s.Train, s.Validation, s.Test} }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -106,6 +107,36 @@ func TestDrawShotsProperties(t *testing.T) {
 	}
 }
 
+// TestPatientsAreHeldOutWhole draws from patients with several pictures each.
+func TestPatientsAreHeldOutWhole(t *testing.T) {
+	b := cohort(20, 12)
+	for i := range b.Pool {
+		b.Pool[i].Patient = fmt.Sprint("p", i/3)
+	}
+	for seed := range int64(200) {
+		var before *Split
+		for shots := 1; shots <= 20; shots++ {
+			s := draw(t, b, shots, seed)
+			patients := map[string]bool{}
+			for _, e := range s.Train {
+				patients[e.Patient] = true
+			}
+			for _, e := range s.Validation {
+				if patients[e.Patient] = true; slices.ContainsFunc(s.Train, func(t Entry) bool { return t.Patient == e.Patient }) {
+					t.Fatalf("seed %d, %d shots: patient %s is trained on and held out", seed, shots, e.Patient)
+				}
+			}
+			if (len(s.Validation) > 0) != (len(patients) >= 3) {
+				t.Fatalf("seed %d: %d of %d shots of %d patients are held out", seed, len(s.Validation), shots, len(patients))
+			}
+			if before != nil && !subset(entryIDs(before.Validation), entryIDs(s.Validation)) {
+				t.Fatalf("seed %d: cases held out of %d shots are trained on with %d", seed, shots-1, shots)
+			}
+			before = s
+		}
+	}
+}
+
 // Each case is drawn equally often: of 20 cases and 4000 seeds each leads 200 times, give or take 5 standard
 // deviations of a binomial (13.8).
 func TestDrawShotsIsFair(t *testing.T) {
@@ -123,7 +154,7 @@ func TestDrawShotsIsFair(t *testing.T) {
 
 // A split must stay what it was: when these change, splitRule must, too.
 func TestDrawShotsGolden(t *testing.T) {
-	if splitRule != 1 {
+	if splitRule != 2 {
 		t.Fatalf("rule is %d: note the draws of the new rule here", splitRule)
 	}
 	tests := []struct {
@@ -231,11 +262,11 @@ func TestReadSplitRefuses(t *testing.T) {
 		{"another patient", swap(fmt.Sprintf("patient = %q", s.Train[0].Patient), `patient = "p99"`), "the file was changed"},
 		{"another hash", swap(hash, strings.Repeat("0", 64)), "the file was changed"},
 		{"another list", swap("[[validation]]", "[[train]]"), ""},
-		{"another rule", swap("rule = 1", "rule = 2"), "rule 2, want 1"},
+		{"another rule", swap("rule = 2", "rule = 1"), "rule 1, want 2"},
 		{"unknown key", swap("shots = 5", "shots = 5\nshot = 5"), `unknown key "shot"`},
 		{"cut", string(text[:len(text)*2/3]), ""},
 		{"no TOML", "<html>", ""},
-		{"empty", "", "rule 0, want 1"},
+		{"empty", "", "rule 0, want 2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,6 +78,7 @@ func hashPixels(width, height, channels int, pix []uint8) string {
 type Sample struct {
 	ID      string
 	Patient string // grouping key: cases of one patient are never on both sides of a split
+	Volume  string // whose slice it is; empty for a picture of its own
 	Image   *Image
 	Masks   map[string]*Mask // by target name, each of the image's size
 	Valid   *Mask            // the region that is trained on and scored (field of view); never nil
@@ -89,6 +90,7 @@ type Sample struct {
 type Case struct {
 	ID      string
 	Patient string
+	Volume  string   // whose slice it is; empty for a picture of its own
 	Files   []string // what Load reads, for error messages and listings; empty for generated cases
 	Load    func() (*Sample, error)
 	Second  func() (*Mask, error) // a second observer's mask of the first target; nil where there is none
@@ -106,4 +108,6 @@ type Benchmark struct {
 	Licence  string   // terms as known
 	Pool     []Case   // shots are drawn from these, ordered by ID
 	Test     []Case   // scored, never trained on, ordered by ID
+
+	files map[string]bool // that its pictures and volumes were found in, whether or not they gave a case
 }

@@ -11,7 +11,9 @@ const (
 // Compare pairs the cases of two methods by their names and tests Dice after - before over the pairs in
 // which both are defined. Before, the key that the result quotes, says which method it is compared
 // with. The interval is that of Summarise over the differences. Without a pair every number is undefined.
+// Slices of one volume count as one case.
 func Compare(key string, before, after []CaseResult, seed int64) (*Paired, error) {
+	before, after = units(before), units(after)
 	first, err := byCase(before)
 	if err != nil {
 		return nil, fmt.Errorf("compare with %q: before: %w", key, err)
@@ -58,9 +60,10 @@ func byCase(rows []CaseResult) (map[string]*CaseResult, error) {
 	return m, nil
 }
 
-// MethodOf summarises every metric over a method's rows. Each metric's intervals are drawn from a
+// MethodOf summarises every metric over a method's rows, slices of one volume as one. Each metric's intervals are drawn from a
 // stream of its own, so that none depends on which others there are.
 func MethodOf(label string, oracle bool, rows []CaseResult, seed int64) *Method {
+	rows = units(rows)
 	m := &Method{Label: label, Oracle: oracle}
 	for i := range rows {
 		if s := &rows[i].Scores; s.TP+s.FP+s.FN == 0 {

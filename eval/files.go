@@ -33,7 +33,7 @@ var counts = []struct {
 }
 
 func columns() []string {
-	names := []string{"method", "case", "patient"}
+	names := []string{"method", "case", "patient", "volume"}
 	for _, c := range counts {
 		names = append(names, c.name)
 	}
@@ -43,14 +43,14 @@ func columns() []string {
 	return names
 }
 
-// WriteCases writes one line a row, in the order given, under a header: method, case, patient, counts,
+// WriteCases writes one line a row, in the order given, under a header: method, case, patient, volume, counts,
 // metrics. Numbers are the shortest that read back the same; an undefined metric is an empty cell.
 func WriteCases(w io.Writer, rows []CaseResult) error {
 	out := csv.NewWriter(w)
 	out.Write(columns()) // errors are kept for Flush
 	for i := range rows {
 		row := &rows[i]
-		record := []string{row.Method, row.Case, row.Patient}
+		record := []string{row.Method, row.Case, row.Patient, row.Volume}
 		for _, c := range counts {
 			record = append(record, strconv.Itoa(*c.value(&row.Scores)))
 		}
@@ -120,8 +120,8 @@ func csvError(err error) error {
 }
 
 func parseCase(record []string) (row CaseResult, column int, err error) {
-	row.Method, row.Case, row.Patient = record[0], record[1], record[2]
-	column = 3
+	row.Method, row.Case, row.Patient, row.Volume = record[0], record[1], record[2], record[3]
+	column = 4
 	for _, c := range counts {
 		n, err := strconv.Atoi(record[column])
 		if err != nil || n < 0 {

@@ -16,7 +16,7 @@ import (
 func someRows() []CaseResult {
 	u := Undefined
 	return []CaseResult{
-		{Case: "01", Patient: "p, 1", Method: "box", Scores: Scores{
+		{Case: "01", Patient: "p, 1", Volume: "v", Method: "box", Scores: Scores{
 			TP: 1, FP: 2, FN: 3, TN: 4, Dice: 1.0 / 3, IoU: 0.1, Sensitivity: 1e-17, Specificity: 1, Accuracy: 0.5,
 			AUC: Float(math.Nextafter(0.5, 1)), ClDice: u, HD95: 1234.5, ASSD: math.Pi, NSD: 0,
 		}},
@@ -42,9 +42,9 @@ func TestCasesRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `method,case,patient,tp,fp,fn,tn,dice,iou,sensitivity,specificity,accuracy,auc,cldice,hd95,assd,nsd
-box,01,"p, 1",1,2,3,4,0.3333333333333333,0.1,1e-17,1,0.5,0.5000000000000001,,1234.5,3.141592653589793,0
-after,"quote "" and 名",,0,0,0,0,,,,,,,,,,
+	want := `method,case,patient,volume,tp,fp,fn,tn,dice,iou,sensitivity,specificity,accuracy,auc,cldice,hd95,assd,nsd
+box,01,"p, 1",v,1,2,3,4,0.3333333333333333,0.1,1e-17,1,0.5,0.5000000000000001,,1234.5,3.141592653589793,0
+after,"quote "" and 名",,,0,0,0,0,,,,,,,,,,
 `
 	if d := cmp.Diff(want, string(text)); d != "" {
 		t.Error(d)
@@ -56,8 +56,8 @@ func TestReadCasesErrors(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":   {"", "it is empty"},
 		"columns": {"case,dice\n", `columns are ["case" "dice"], want ["method"`},
-		"count":   {header + "box,1,1,1,2,3,x,1,1,1,1,1,1,1,1,1,1\n", `line 2, column "tn": not a file of results: "x" is not a count`},
-		"metric":  {header + "box,1,1,1,2,3,4,1,1,1,1,1,1,1,1,1,NaN\n", `line 2, column "nsd": not a file of results: "NaN" is not a finite number`},
+		"count":   {header + "box,1,1,,1,2,3,x,1,1,1,1,1,1,1,1,1,1\n", `line 2, column "tn": not a file of results: "x" is not a count`},
+		"metric":  {header + "box,1,1,,1,2,3,4,1,1,1,1,1,1,1,1,1,NaN\n", `line 2, column "nsd": not a file of results: "NaN" is not a finite number`},
 		"cells":   {header + "box,1,1\n", "wrong number of fields"},
 	} {
 		t.Run(name, func(t *testing.T) {

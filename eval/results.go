@@ -59,6 +59,7 @@ type Scores struct {
 type CaseResult struct {
 	Case    string `json:"case"`
 	Patient string `json:"patient"`
+	Volume  string `json:"volume"` // whose slice it is; empty for a picture of its own
 	Method  string `json:"method"` // key of Results.Before ("none", "box", ...), or "after"
 	Scores
 }
@@ -169,8 +170,9 @@ type Results struct {
 	DataSHA256    string             `json:"data_sha256"`
 	Shots         int                `json:"shots"`
 	Seed          int64              `json:"seed"`
-	Cases         int                `json:"cases"`
-	Unit          string             `json:"unit"` // of HD95 and ASSD
+	Cases         int                `json:"cases"`             // test cases: pictures or slices
+	Volumes       int                `json:"volumes,omitempty"` // that the test cases are slices of; statistics are over these
+	Unit          string             `json:"unit"`              // of HD95 and ASSD
 	NSDTolerance  float64            `json:"nsd_tolerance"`
 	Thickness     []float64          `json:"thickness,omitempty"` // bounds of the classes of local thickness, in Unit
 	Device        string             `json:"device"`

@@ -117,12 +117,17 @@ func (in *Input) counts(pred, truth *data.Mask) Scores {
 		}
 	}
 	s := Scores{TN: n[0], FN: n[1], FP: n[2], TP: n[3]}
+	s.overlap()
+	return s
+}
+
+// overlap computes the metrics that come from counts.
+func (s *Scores) overlap() {
 	s.Dice = ratio(2*s.TP, 2*s.TP+s.FP+s.FN)
 	s.IoU = ratio(s.TP, s.TP+s.FP+s.FN)
 	s.Sensitivity = ratio(s.TP, s.TP+s.FN)
 	s.Specificity = ratio(s.TN, s.TN+s.FP)
 	s.Accuracy = ratio(s.TP+s.TN, s.TP+s.TN+s.FP+s.FN)
-	return s
 }
 
 func ratio(a, b int) Float {

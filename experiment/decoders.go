@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"samtune/checkpoints"
@@ -266,19 +267,30 @@ func (r *Run) trainShown(ctx context.Context, what string, job *train.Job) (*tra
 	return result, nil
 }
 
-// leaveOneOut trains once without each of the shots and returns the step at which those that were left out
-// came out best on average, and their mean Dice there. Each of the trainings goes on where it was cut.
+// leaveOneOut trains once without each patient's shots and returns the step at which those that were left out
+// came out best on average, and their mean Dice there. Where all are of one patient each shot is left out. Each of the trainings goes on where it was cut.
 func (r *Run) leaveOneOut(ctx context.Context, name string, job *train.Job) (step int, dice eval.Float, err error) {
 	shots := r.shots()
 	sum, count := map[int]float64{}, map[int]int{}
-	for i, out := range shots {
+	for i, together := range train.LeaveOut(shots) {
+		if together[0] < i { // left out with the first of them
+			continue
+		}
 		fold := *job
-		fold.Train, fold.Validation = slices.Delete(slices.Clone(shots), i, i+1), []*data.Sample{out}
+		fold.Train, fold.Validation = nil, nil
+		var out []string
+		for k, s := range shots {
+			if slices.Contains(together, k) {
+				fold.Validation, out = append(fold.Validation, s), append(out, s.ID)
+			} else {
+				fold.Train = append(fold.Train, s)
+			}
+		}
 		if fold.Store, err = r.store(filepath.Join(name, "without-"+strconv.Itoa(i+1))); err != nil {
 			return 0, dice, err
 		}
 		fold.LogPath = filepath.Join(r.Dir, fmt.Sprintf("train.%s.without-%d.jsonl", name, i+1))
-		result, err := r.trainShown(ctx, fmt.Sprintf("%s decoder without %s", name, out.ID), &fold)
+		result, err := r.trainShown(ctx, fmt.Sprintf("%s decoder without %s", name, strings.Join(out, ", ")), &fold)
 		if err != nil {
 			return 0, dice, err
 		}

@@ -127,14 +127,17 @@ const (
 // open finds the data and loads the model.
 func (r *Run) open() error {
 	cfg := r.cfg
-	var err error
-	if r.bench, err = data.Open(cfg.Benchmark, data.Options{Root: r.opt.DataRoot}); err != nil {
+	d, err := data.Declaration(cfg.Benchmark)
+	if err != nil {
 		return err
 	}
-	if r.target, err = pickTarget(r.bench, cfg.Target); err != nil {
+	if r.target, err = pickTarget(d, cfg.Target); err != nil {
 		return err
 	}
 	cfg.Target = r.target
+	if err := r.find(); err != nil {
+		return err
+	}
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -153,6 +156,23 @@ func (r *Run) open() error {
 		r.cache.DType = tensor.Float32
 	}
 	r.model, err = model.Load(r.dev, spec, cfg.Weights)
+	return err
+}
+
+// find finds the benchmark's cases. What is in which slice of a volume is kept beside the feature cache.
+func (r *Run) find() (err error) {
+	var stage Stage
+	opt := data.Options{Root: r.opt.DataRoot, Target: r.target, Index: filepath.Join(r.cfg.Cache.Dir, "slices")}
+	opt.Progress = func(done, of int) {
+		if stage == nil {
+			stage = r.opt.Progress.Begin("volumes", of)
+		}
+		stage.Add(1, "")
+		if done == of {
+			stage.End("")
+		}
+	}
+	r.bench, err = data.Open(r.cfg.Benchmark, opt)
 	return err
 }
 
@@ -183,7 +203,7 @@ func (r *Run) setUp() error {
 		Schema: 1, Benchmark: bench.Name, Title: bench.Title, Task: bench.Task, Target: r.target, Layout: bench.Layout,
 		Citation: bench.Citation, Model: spec.Name, ModelTitle: spec.Title, WeightsFile: filepath.Base(cfg.Weights),
 		WeightsSHA256: r.model.SHA256, ConfigSHA256: r.config, DataSHA256: r.split.DataSHA256, Shots: cfg.Shots, Seed: cfg.Seed,
-		Cases: len(r.split.Test), Device: r.dev.String(), Threads: r.dev.Threads(),
+		Cases: len(r.split.Test), Volumes: r.volumes(), Device: r.dev.String(), Threads: r.dev.Threads(),
 		Reference: reference, NSDTolerance: cfg.Eval.NSDTolerance, Thickness: cfg.Eval.Thickness, Unit: r.samples[r.split.Test[0].ID].Unit,
 		Versions: map[string]string{"samtune": r.opt.Version, "libtorch": tensor.Version(), "go": runtime.Version()},
 		Before:   map[string]*eval.Method{}, Started: r.started.UTC().Truncate(time.Second), Command: r.opt.Command,
@@ -191,16 +211,25 @@ func (r *Run) setUp() error {
 	return nil
 }
 
-func pickTarget(b *data.Benchmark, name string) (string, error) {
-	if name == "" {
-		return b.Targets[0], nil
-	}
-	for _, t := range b.Targets {
-		if t == name {
-			return t, nil
+// volumes counts the volumes that the test cases are slices of.
+func (r *Run) volumes() int {
+	seen := map[string]bool{}
+	for _, e := range r.split.Test {
+		if v := r.samples[e.ID].Volume; v != "" {
+			seen[v] = true
 		}
 	}
-	return "", fmt.Errorf("%w: benchmark %s has no target %q: it has %v", configs.ErrConfig, b.Name, name, b.Targets)
+	return len(seen)
+}
+
+func pickTarget(d *data.Decl, name string) (string, error) {
+	if name == "" {
+		return d.Targets[0], nil
+	}
+	if !slices.Contains(d.Targets, name) {
+		return "", fmt.Errorf("%w: benchmark %s has no target %q: it has %v", configs.ErrConfig, d.Name, name, d.Targets)
+	}
+	return name, nil
 }
 
 // check refuses settings that no part of the run would notice before it has worked for minutes.

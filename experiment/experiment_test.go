@@ -79,7 +79,7 @@ func TestSettingsAreCheckedBeforeTheWork(t *testing.T) {
 }
 
 func TestPickTarget(t *testing.T) {
-	b := &data.Benchmark{Name: "eyes", Targets: []string{"disc", "cup"}}
+	b := &data.Decl{Name: "eyes", Targets: []string{"disc", "cup"}}
 	for name, want := range map[string]string{"": "disc", "cup": "cup", "lens": ""} {
 		got, err := pickTarget(b, name)
 		if got != want || (err != nil) != (want == "") {

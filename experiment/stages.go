@@ -180,5 +180,5 @@ func (r *Run) scoreOne(method string, sample *data.Sample, seg *train.Segmentati
 	if err != nil {
 		return eval.CaseResult{}, fmt.Errorf("score %s: %w", sample.ID, err)
 	}
-	return eval.CaseResult{Case: sample.ID, Patient: sample.Patient, Method: method, Scores: scores}, nil
+	return eval.CaseResult{Case: sample.ID, Patient: sample.Patient, Volume: sample.Volume, Method: method, Scores: scores}, nil
 }

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"fmt"
 
 	"samtune/data"
@@ -25,7 +27,7 @@ func (f *headFit) context(head *Head, task HeadTask) error {
 		return s.FromFloat32(fit.x[image], int64(c.rows), int64(len(fit.x[image])/c.rows)), nil
 	}
 	defer c.release()
-	tr, all := fit.pose(f.target(task.Target), f.cfg)
+	tr, all := fit.pose(f.target(task.Target), f.cfg, LeaveOut(task.Train))
 	if err := c.solve(all); err != nil {
 		return fmt.Errorf("second stage: %w", err)
 	}
@@ -122,23 +124,29 @@ func (f *contextFit) standardise() (mean, deviation []float32) {
 	return out.mean, out.deviation
 }
 
-// pose writes down the second stage's problems: on everything, and with each group left out.
-func (f *contextFit) pose(target int, cfg HeadConfig) (trial, []*problem) {
+// pose writes down the second stage's problems: on everything, and with each group and what goes together with it left out.
+func (f *contextFit) pose(target int, cfg HeadConfig, together [][]int) (trial, []*problem) {
 	var all []*problem
-	add := func(except int) *problem {
+	add := func(except []int) *problem {
 		p := &problem{target: target, ridge: contextRidge, dice: cfg.Dice, positive: cfg.Positive}
 		for g := range f.c.groups {
-			if g != except {
+			if !slices.Contains(except, g) {
 				p.groups = append(p.groups, g)
 			}
 		}
 		all = append(all, p)
 		return p
 	}
-	t := trial{ridge: contextRidge, full: add(-1)}
-	if len(f.c.groups) > 1 {
-		for g := range f.c.groups {
-			t.folds = append(t.folds, fold{add(g), []int{g}})
+	t := trial{ridge: contextRidge, full: add(nil)}
+	for g := range f.c.groups {
+		switch {
+		case len(f.c.groups) == 1:
+		case f.quarters:
+			t.folds = append(t.folds, fold{add([]int{g}), []int{g}})
+		case together[g][0] < g:
+			t.folds = append(t.folds, fold{t.folds[together[g][0]].problem, []int{g}})
+		default:
+			t.folds = append(t.folds, fold{add(together[g]), []int{g}})
 		}
 	}
 	return t, all

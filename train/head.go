@@ -195,27 +195,32 @@ func (f *headFit) pose() {
 		for _, s := range t.Train {
 			units = append(units, f.groupsOf[f.image[s]])
 		}
+		together := LeaveOut(t.Train)
 		if len(units) == 1 {
-			units = nil
-			for _, g := range f.groupsOf[f.image[t.Train[0]]] {
-				units = append(units, []int{g})
+			units, together = nil, nil
+			for i, g := range f.groupsOf[f.image[t.Train[0]]] {
+				units, together = append(units, []int{g}), append(together, []int{i})
 			}
 		}
 		for _, ridge := range f.cfg.Ridges {
-			add := func(except int) *problem {
+			add := func(except []int) *problem {
 				p := &problem{target: target, ridge: ridge, dice: f.cfg.Dice, positive: f.cfg.Positive}
 				for i, u := range units {
-					if i != except {
+					if !slices.Contains(except, i) {
 						p.groups = append(p.groups, u...)
 					}
 				}
 				f.problems = append(f.problems, p)
 				return p
 			}
-			tr := trial{task: k, ridge: ridge, full: add(-1)}
-			if len(units) > 1 {
-				for i, u := range units {
-					tr.folds = append(tr.folds, fold{add(i), u})
+			tr := trial{task: k, ridge: ridge, full: add(nil)}
+			for i, u := range units {
+				switch first := together[i][0]; {
+				case len(units) == 1:
+				case first < i: // fitted already, for the first of them
+					tr.folds = append(tr.folds, fold{tr.folds[first].problem, u})
+				default:
+					tr.folds = append(tr.folds, fold{add(together[i]), u})
 				}
 			}
 			f.trials = append(f.trials, tr)

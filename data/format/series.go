@@ -31,7 +31,7 @@ func openSeries(dir string) (*Volume, error) {
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || strings.EqualFold(e.Name(), "DICOMDIR") {
 			continue
 		}
-		head, err := readHead(path)
+		head, _, err := readHead(path)
 		if err != nil {
 			return nil, err
 		}

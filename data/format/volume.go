@@ -89,7 +89,7 @@ const headSize = 1024
 
 // IsVolume says whether a file holds more than pictures of 8 bits do: a volume, or 16 bits of grey. It is told by content.
 func IsVolume(path string) (bool, error) {
-	head, err := readHead(path)
+	head, _, err := readHead(path)
 	if err != nil {
 		return false, err
 	}
@@ -104,7 +104,7 @@ func IsVolume(path string) (bool, error) {
 // OpenVolume reads the header of a NIfTI, MetaImage, npy, npz or DICOM file, or of a PNG, TIFF or PNM picture with 16 bits of grey.
 // Its errors wrap ErrCorrupt or ErrUnsupported where the file is to blame.
 func OpenVolume(path string) (*Volume, error) {
-	head, err := readHead(path)
+	head, broken, err := readHead(path)
 	if err != nil {
 		return nil, err
 	}
@@ -122,32 +122,32 @@ func OpenVolume(path string) (*Volume, error) {
 		v.path = path
 		return v, nil
 	}
+	if broken != nil {
+		return nil, fmt.Errorf("read %q: %w: gzip: %w: copy it again from where you have it", path, ErrCorrupt, broken)
+	}
 	return nil, fmt.Errorf("read %q: %w: it begins with % x: want NIfTI, MetaImage, npy, npz, DICOM, or a PNG, TIFF or PNM picture with 16 bits of grey",
 		path, ErrUnsupported, head[:min(len(head), 8)])
 }
 
-// readHead returns a file's first bytes, unpacked.
-func readHead(path string) ([]byte, error) {
+// readHead returns a file's first bytes, unpacked, and what is wrong with the packing.
+func readHead(path string) (head []byte, broken, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read picture: %w", err)
+		return nil, nil, fmt.Errorf("read picture: %w", err)
 	}
 	defer f.Close()
-	head := make([]byte, headSize)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("read %q: %w", path, err)
+	if head, err = io.ReadAll(io.LimitReader(f, headSize)); err != nil {
+		return nil, nil, fmt.Errorf("read %q: %w", path, err)
 	}
-	if head = head[:n]; !bytes.HasPrefix(head, gzipMagic) {
-		return head, nil
+	if !bytes.HasPrefix(head, gzipMagic) {
+		return head, nil, nil
 	}
-	z, err := gzip.NewReader(io.MultiReader(bytes.NewReader(head), f))
-	if err != nil {
-		return head, nil // whoever reads it says what is wrong
+	z, broken := gzip.NewReader(io.MultiReader(bytes.NewReader(head), f))
+	if broken != nil {
+		return head, broken, nil
 	}
-	plain := make([]byte, headSize)
-	n, _ = io.ReadFull(z, plain)
-	return plain[:n], nil
+	plain, broken := io.ReadAll(io.LimitReader(z, headSize))
+	return plain, broken, nil
 }
 
 // check refuses sizes that are not read and completes what the file does not say.
