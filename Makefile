@@ -32,9 +32,10 @@ finetune: build ## the main job: fine-tune on a few images and compare with zero
 curve: build ## Dice over the number of shots, many draws at once: SHOTS=1,3,5,10,20 SEEDS=10
 	@bin/samtune curve $(FLAGS) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(SEEDS),--seeds '$(SEEDS)')
 
-compare: build ## zero-shot and each decoder over all benchmarks that are present
-	@bin/samtune compare $(if $(SHOTS),--shots '$(SHOTS)') $(if $(SEED),--seed '$(SEED)') $(if $(OUT),--out '$(OUT)') \
-	  $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(DEVICE),--device '$(DEVICE)')
+compare: build ## zero-shot and fine-tuned over all benchmarks that are present: SHOTS=5 SEED=1 OUT=dir BENCHMARKS=drive,ph2
+	@bin/samtune compare $(if $(BENCHMARKS),--benchmarks '$(BENCHMARKS)') $(if $(DECODERS),--decoders '$(DECODERS)') $(if $(SHOTS),--shots '$(SHOTS)') \
+	  $(if $(SEED),--seed '$(SEED)') $(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') \
+	  $(if $(MODEL),--model '$(MODEL)') $(if $(DEVICE),--device '$(DEVICE)') $(foreach s,$(SET),--set '$(s)')
 
 zeroshot: build ## the comparison without training
 	@bin/samtune zeroshot $(FLAGS) $(if $(AGAIN),--again)

@@ -81,8 +81,9 @@ type Head struct {
 
 // Eval are the settings of the comparison.
 type Eval struct {
-	Prompts      []string  `toml:"prompts" doc:"zero-shot prompts: none, box, point, random_point, and from the truth oracle_point, oracle_box, oracle_box_jitter, oracle_component_points, oracle_component_boxes, oracle_clicks"`
+	Prompts      []string  `toml:"prompts" doc:"zero-shot prompts: none, box, point, random_point, and from the truth oracle_point, oracle_box, oracle_box_jitter, oracle_component_points, oracle_component_boxes, oracle_clicks, everything_oracle"`
 	Before       string    `toml:"before" doc:"the zero-shot prompt that fine-tuning is compared with"`
+	GridPoints   int       `toml:"everything_points" doc:"points in a row of the grid of everything_oracle"`
 	OraclePoints int       `toml:"oracle_points" doc:"points of the oracle_point prompt, clicks of oracle_clicks"`
 	Threshold    float64   `toml:"threshold" doc:"probability above which a pixel is inside, after fine-tuning the plain decoder"`
 	Thickness    []float64 `toml:"thickness" doc:"bounds, in the data's unit, between classes of local thickness for which Dice is given too; empty: none"`
@@ -114,7 +115,7 @@ func Default() *Run {
 			Pixels: 30000, Ridges: []float64{3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}, Positive: 1,
 		},
 		Eval: Eval{
-			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, Threshold: 0.5, Thickness: []float64{},
+			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, GridPoints: 8, Threshold: 0.5, Thickness: []float64{},
 		},
 		Cache: Cache{DType: "float16", BudgetGB: 24},
 	}

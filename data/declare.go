@@ -64,6 +64,14 @@ type patterns struct {
 // Names lists the benchmarks that are declared, in order.
 func Names() []string { return configs.Names(configs.Benchmarks) }
 
+// Tasks lists what is segmented, in the order of tables: the nine benchmarks of the study, and others.
+func Tasks() []string {
+	return []string{
+		"retinal vessels", "optic disc and cup", "retinal OCT layers", "retinal OCT fluid", "skin lesions", "abdominal CT", "MRI",
+		"chest X-ray lungs", "surgical instruments and endoscopy", "fetal head in ultrasound",
+	}
+}
+
 // Declaration returns a benchmark's declaration. The error wraps ErrUnknown and names the benchmark that
 // may have been meant.
 func Declaration(name string) (*Decl, error) {

@@ -26,6 +26,7 @@ const (
 	PromptOracleComponentPoints = "oracle_component_points" // a point in each connected part of the truth, segmented apart and united
 	PromptOracleComponentBoxes  = "oracle_component_boxes"  // a box around each of them, likewise
 	PromptOracleClicks          = "oracle_clicks"           // clicks that correct what was wrong most, one after the other
+	PromptEverythingOracle      = "everything_oracle"       // of all masks of a grid of points the one that the truth says is best
 )
 
 // Prompt tells a model what to segment, in pixels of the image: a pixel's coordinates are its column
@@ -41,6 +42,13 @@ type Prompt struct {
 
 	Parts  []Prompt // asked one by one, their masks united; nothing else is set beside them
 	Clicks *Clicks  // asked again and again; nothing else is set beside them
+	Grid   *Grid    // asked point by point; nothing else is set beside it
+}
+
+// Grid is a grid of points over the image, each of which is answered with several masks: an oracle takes the best of all.
+type Grid struct {
+	Points       int        // in a row
+	Truth, Valid *data.Mask // Valid may be nil: the whole image
 }
 
 // Clicks are an oracle's: it looks at each mask and clicks where it is wrong most (NextClick).
@@ -53,11 +61,15 @@ type Clicks struct {
 type PromptOptions struct {
 	Points int     // of an oracle_point prompt, and clicks of oracle_clicks; 0 stands for 10
 	Seed   int64   // of their draw
+	Grid   int     // points in a row of everything_oracle; 0 stands for 8
 	Jitter float64 // of oracle_box_jitter: how far a side moves at most, as a share of the image's longer side; 0 stands for 0.02
 }
 
 // defaultJitter is MedSAM's: 20 of 1024 pixels.
 const defaultJitter = 0.02
+
+// defaultGrid is a quarter of the official generator's points in a row, and a sixteenth of its time.
+const defaultGrid = 8
 
 // region is what a prompt may be made from: the image's size, and for oracle prompts alone the truth
 // inside the valid region.
@@ -67,6 +79,7 @@ type region struct {
 	truth         *data.Mask
 	points        int
 	jitter        float64 // pixels
+	grid          int
 	draw          *stream
 }
 
@@ -116,6 +129,9 @@ var promptKinds = []struct {
 		return fmt.Sprintf("%d clicks that correct", points)
 	}, true, func(r region, p *Prompt) {
 		p.Clicks = &Clicks{N: r.points, Truth: r.truth, Valid: r.valid}
+	}},
+	{PromptEverythingOracle, text("best mask of a grid of points"), true, func(r region, p *Prompt) {
+		p.Grid = &Grid{Points: r.grid, Truth: r.truth, Valid: r.valid}
 	}},
 }
 
@@ -214,6 +230,9 @@ func Prompts(kinds []string, sample *data.Sample, target string, opt PromptOptio
 	if opt.Points < 0 {
 		return nil, fmt.Errorf("make prompts: %d oracle points, want 1 or more", opt.Points)
 	}
+	if opt.Grid == 0 {
+		opt.Grid = defaultGrid
+	}
 	if opt.Jitter == 0 {
 		opt.Jitter = defaultJitter
 	}
@@ -243,7 +262,7 @@ func Prompts(kinds []string, sample *data.Sample, target string, opt PromptOptio
 				missing = append(missing, kind)
 				continue
 			}
-			r.truth, r.points = truth, opt.Points
+			r.truth, r.points, r.grid = truth, opt.Points, opt.Grid
 			r.jitter = opt.Jitter * float64(max(r.width, r.height))
 		}
 		k.make(r, &p)

@@ -45,6 +45,7 @@ func TestPrompts(t *testing.T) {
 		{Kind: "oracle_component_boxes", Label: "a box around each part of the truth", Oracle: true, Parts: []Prompt{
 			{Box: &[4]float64{3, 2, 4, 2}}, {Box: &[4]float64{8, 4, 8, 4}}}},
 		{Kind: "oracle_clicks", Label: "1 click on the truth", Oracle: true, Clicks: &Clicks{N: 1, Truth: truth, Valid: sample.Valid}},
+		{Kind: "everything_oracle", Label: "best mask of a grid of points", Oracle: true, Grid: &Grid{Points: 8, Truth: truth, Valid: sample.Valid}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

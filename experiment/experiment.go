@@ -48,6 +48,7 @@ type Options struct {
 	CacheDir string // folder of the feature cache where the config names none
 	Weights  string // weights file where the config names none
 	Again    bool   // repeat a finished run
+	Fewer    bool   // take all shots that there are where these are fewer
 	ZeroShot bool   // compare prompts only, without training
 	Tuned    *Tuned // fine-tuned weights to test instead of training any
 	Command  string // as typed, for the report
@@ -246,6 +247,8 @@ func (r *Run) check() error {
 			c.Views.Grid, c.Views.Tile, c.Views.Feather, c.Views.MinValid)
 	case !(c.Eval.Threshold > 0 && c.Eval.Threshold < 1):
 		return bad("eval.threshold is %g, want a probability between 0 and 1", c.Eval.Threshold)
+	case c.Eval.GridPoints < 1 || c.Eval.GridPoints > 64:
+		return bad("eval.everything_points is %d, want 1 to 64", c.Eval.GridPoints)
 	case !slices.IsSorted(c.Eval.Thickness) || (len(c.Eval.Thickness) > 0 && !(c.Eval.Thickness[0] > 0)):
 		return bad("eval.thickness is %v, want rising numbers above 0", c.Eval.Thickness)
 	case c.Cache.DType != "float16" && c.Cache.DType != "float32":
@@ -286,6 +289,9 @@ func (r *Run) check() error {
 
 // draw draws the shots, loads every case of the split and refuses one whose test images are trained on.
 func (r *Run) draw() error {
+	if n := len(r.bench.Pool); r.opt.Fewer && n > 0 {
+		r.cfg.Shots = min(r.cfg.Shots, n)
+	}
 	split, err := data.DrawShots(r.bench, r.cfg.Shots, r.cfg.Seed)
 	if err != nil {
 		return err

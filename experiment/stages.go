@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -94,7 +95,7 @@ func (r *Run) zeroShot(ctx context.Context) error {
 	rows := map[string][]eval.CaseResult{}
 	kinds := map[string]eval.Prompt{}
 	for _, sample := range tests {
-		prompts, err := eval.Prompts(r.cfg.Eval.Prompts, sample, r.target, eval.PromptOptions{Points: r.cfg.Eval.OraclePoints, Seed: r.cfg.Seed})
+		prompts, err := eval.Prompts(r.cfg.Eval.Prompts, sample, r.target, eval.PromptOptions{Points: r.cfg.Eval.OraclePoints, Grid: r.cfg.Eval.GridPoints, Seed: r.cfg.Seed})
 		if err != nil && !errors.Is(err, eval.ErrNoPrompt) { // a case without truth has no oracle prompts
 			return err
 		}
@@ -102,15 +103,7 @@ func (r *Run) zeroShot(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			var seg *train.Segmentation
-			err := r.dev.Run(func(s *tensor.Scope) (err error) {
-				seg, err = p.Prompted(s, sample, prompt)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			row, err := r.score(prompt.Kind, sample, seg)
+			row, err := r.prompted(p, sample, prompt)
 			if err != nil {
 				return err
 			}
@@ -131,6 +124,29 @@ func (r *Run) zeroShot(ctx context.Context) error {
 	}
 	stage.End(fmt.Sprintf("Dice: %s%s %s", summary, r.results.Trivial.Method.Label, three(r.results.Trivial.Dice)))
 	return nil
+}
+
+// prompted segments and scores a test case with one prompt, or remembers how that went before.
+func (r *Run) prompted(p *train.Predictor, sample *data.Sample, prompt eval.Prompt) (eval.CaseResult, error) {
+	kept := memory{dir: filepath.Join(r.cfg.Cache.Dir, "zeroshot"), forget: r.opt.Again}
+	question := r.question(sample, prompt.Kind)
+	if a, ok := kept.recall(question); ok {
+		r.hold(prompt.Kind, sample, &data.Mask{Width: a.Width, Height: a.Height, Pix: a.Mask})
+		return caseResult(prompt.Kind, sample, a.Scores), nil
+	}
+	var seg *train.Segmentation
+	err := r.dev.Run(func(s *tensor.Scope) (err error) {
+		seg, err = p.Prompted(s, sample, prompt)
+		return err
+	})
+	if err != nil {
+		return eval.CaseResult{}, err
+	}
+	row, err := r.score(prompt.Kind, sample, seg)
+	if err != nil {
+		return row, err
+	}
+	return row, kept.keep(question, &answer{Scores: row.Scores, Width: seg.Mask.Width, Height: seg.Mask.Height, Mask: seg.Mask.Pix})
 }
 
 // trivial scores the baseline that calls the whole valid region foreground.
@@ -157,14 +173,18 @@ func three(f eval.Float) string {
 
 // score scores one segmentation and keeps its mask for the overlays.
 func (r *Run) score(method string, sample *data.Sample, seg *train.Segmentation) (eval.CaseResult, error) {
+	r.hold(method, sample, seg.Mask)
+	return r.scoreOne(method, sample, seg)
+}
+
+func (r *Run) hold(method string, sample *data.Sample, mask *data.Mask) {
 	if r.masks == nil {
 		r.masks = map[string]map[string]*data.Mask{}
 	}
 	if r.masks[method] == nil {
 		r.masks[method] = map[string]*data.Mask{}
 	}
-	r.masks[method][sample.ID] = seg.Mask
-	return r.scoreOne(method, sample, seg)
+	r.masks[method][sample.ID] = mask
 }
 
 // scoreOne scores one segmentation. It may be called from several goroutines.
@@ -180,5 +200,9 @@ func (r *Run) scoreOne(method string, sample *data.Sample, seg *train.Segmentati
 	if err != nil {
 		return eval.CaseResult{}, fmt.Errorf("score %s: %w", sample.ID, err)
 	}
-	return eval.CaseResult{Case: sample.ID, Patient: sample.Patient, Volume: sample.Volume, Method: method, Scores: scores}, nil
+	return caseResult(method, sample, scores), nil
+}
+
+func caseResult(method string, sample *data.Sample, scores eval.Scores) eval.CaseResult {
+	return eval.CaseResult{Case: sample.ID, Patient: sample.Patient, Volume: sample.Volume, Method: method, Scores: scores}
 }

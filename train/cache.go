@@ -49,8 +49,8 @@ func (c *EmbeddingCache) EncodedImages() int { return len(c.images) }
 
 const cacheVersion = 2
 
-// key names what decides the content of a file of the cache, for use in the keys of what is made from it.
-func (c *EmbeddingCache) key(m *model.Model, v View, feature string) string {
+// Key names what decides the content of a file of the cache, for use in the keys of what is made from it.
+func (c *EmbeddingCache) Key(m *model.Model, v View, feature string) string {
 	device := "cpu"
 	if m.Device().CUDA() {
 		device = "cuda"
@@ -126,7 +126,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 			}
 			for i, w := range missing {
 				for _, name := range w.Features {
-					if err := c.write(c.path(c.key(m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
+					if err := c.write(c.path(c.Key(m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
 						return err
 					}
 				}
@@ -188,7 +188,7 @@ func (c *EmbeddingCache) bytes(m *model.Model, features []string) int64 {
 // has says whether all features of a view are on disk and undamaged.
 func (c *EmbeddingCache) has(m *model.Model, w Want) (bool, error) {
 	for _, name := range w.Features {
-		err := c.read(c.path(c.key(m, w.View, name)), name, c.element(), func([]int64, []byte) error { return nil })
+		err := c.read(c.path(c.Key(m, w.View, name)), name, c.element(), func([]int64, []byte) error { return nil })
 		if c.lost(err) {
 			return false, nil
 		}
@@ -305,7 +305,7 @@ func (c *EmbeddingCache) Load(s *tensor.Scope, m *model.Model, v View, features 
 			out[name] = m.Spec.Input(s, v.Sample.Image, v.Geometry)
 			continue
 		}
-		t, err := c.loadOne(s, c.path(c.key(m, v, name)), name)
+		t, err := c.loadOne(s, c.path(c.Key(m, v, name)), name)
 		if c.lost(err) {
 			missing = append(missing, name)
 			continue
@@ -327,7 +327,7 @@ func (c *EmbeddingCache) Load(s *tensor.Scope, m *model.Model, v View, features 
 		tensors := make([]*tensor.Tensor, len(missing))
 		for i, name := range missing {
 			half := made[0][name]
-			if err = c.keep(c.path(c.key(m, v, name)), name, c.element(), half.Shape(), s.Bytes(half)); err != nil {
+			if err = c.keep(c.path(c.Key(m, v, name)), name, c.element(), half.Shape(), s.Bytes(half)); err != nil {
 				return nil
 			}
 			tensors[i] = s.Contiguous(s.ToDType(half, tensor.Float32))

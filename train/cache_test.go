@@ -18,7 +18,7 @@ func TestCacheKeyHoldsAllThatDecides(t *testing.T) {
 	tiling := Tiling{Grid: 2, Tile: 64}
 	views := tiling.Views(m, sample)
 	cache := &EmbeddingCache{Dir: "c", DType: tensor.Float16}
-	base := cache.key(m, views[0], model.Embedding)
+	base := cache.Key(m, views[0], model.Embedding)
 	seen := map[string]string{base: "the view itself"}
 	differs := func(what, path string) {
 		if other, same := seen[path]; same {
@@ -28,20 +28,20 @@ func TestCacheKeyHoldsAllThatDecides(t *testing.T) {
 	}
 	changed := picture(1)
 	changed.Image.Pix[5]++
-	differs("a picture with one byte changed", cache.key(m, tiling.Views(m, changed)[0], model.Embedding))
-	differs("another tile", cache.key(m, views[1], model.Embedding))
-	differs("the whole picture", cache.key(m, Whole(m, sample), model.Embedding))
-	differs("another feature", cache.key(m, views[0], model.Stage0))
-	differs("float32", (&EmbeddingCache{Dir: "c", DType: tensor.Float32}).key(m, views[0], model.Embedding))
+	differs("a picture with one byte changed", cache.Key(m, tiling.Views(m, changed)[0], model.Embedding))
+	differs("another tile", cache.Key(m, views[1], model.Embedding))
+	differs("the whole picture", cache.Key(m, Whole(m, sample), model.Embedding))
+	differs("another feature", cache.Key(m, views[0], model.Stage0))
+	differs("float32", (&EmbeddingCache{Dir: "c", DType: tensor.Float32}).Key(m, views[0], model.Embedding))
 	other := *m
 	other.SHA256 = "0"
-	differs("other weights", cache.key(&other, views[0], model.Embedding))
+	differs("other weights", cache.Key(&other, views[0], model.Embedding))
 	spec := *m.Spec
 	spec.Normalise = "minmax"
 	other = *m
 	other.Spec = &spec
-	differs("another normalisation", cache.key(&other, views[0], model.Embedding))
-	if again := cache.key(m, tiling.Views(m, picture(1))[0], model.Embedding); again != base {
+	differs("another normalisation", cache.Key(&other, views[0], model.Embedding))
+	if again := cache.Key(m, tiling.Views(m, picture(1))[0], model.Embedding); again != base {
 		t.Error("the same view has another key")
 	}
 }
@@ -73,7 +73,7 @@ func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
 		t.Errorf("second: %d encoded, %d found", c.Encoded, c.Found)
 	}
 	plain := &EmbeddingCache{Dir: dir, DType: tensor.Float16}
-	path := plain.path(plain.key(m, views[0].View, model.Embedding))
+	path := plain.path(plain.Key(m, views[0].View, model.Embedding))
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func tinyJob(t testing.TB, m *model.Model, cacheDir, runDir string) *Job {
 			for k := 0; k < len(raw); k += 2 { // halves between 1 and 2
 				binary.LittleEndian.PutUint16(raw[k:], uint16(0x3c00|r.UintN(1024)))
 			}
-			if err := p.Cache.write(p.Cache.path(p.Cache.key(m, v, model.Embedding)), model.Embedding, "F16", []int64{1, 32, 8, 8}, raw); err != nil {
+			if err := p.Cache.write(p.Cache.path(p.Cache.Key(m, v, model.Embedding)), model.Embedding, "F16", []int64{1, 32, 8, 8}, raw); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -335,7 +335,7 @@ func TestFineStartsAsTheHead(t *testing.T) {
 			test := picture(9)
 			for i, v := range p.Tiling.Views(m, test) {
 				raw := bytes.Repeat([]byte{byte(i), 0x3c}, 32*8*8)
-				if err := p.Cache.write(p.Cache.path(p.Cache.key(m, v, model.Embedding)), model.Embedding, "F16", []int64{1, 32, 8, 8}, raw); err != nil {
+				if err := p.Cache.write(p.Cache.path(p.Cache.Key(m, v, model.Embedding)), model.Embedding, "F16", []int64{1, 32, 8, 8}, raw); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -68,7 +68,7 @@ func (p *Predictor) Predict(s *tensor.Scope, weights model.Weights, sample *data
 
 // Prompted segments a whole picture with one prompt in its own pixels and the weights as released: what
 // SAM does zero-shot. A pixel is inside where its logit exceeds 0. A prompt of several parts gives the union of their
-// masks; of clicks each but the first is asked together with the logits of the mask before it.
+// masks; of clicks each but the first is asked together with the logits of the mask before it; of a grid's masks it is the best.
 func (p *Predictor) Prompted(s *tensor.Scope, sample *data.Sample, prompt eval.Prompt) (*Segmentation, error) {
 	v := Whole(p.Model, sample)
 	width, height := sample.Image.Width, sample.Image.Height
@@ -88,6 +88,8 @@ func (p *Predictor) Prompted(s *tensor.Scope, sample *data.Sample, prompt eval.P
 		return threshold(sigmoid(logits), width, height, 0.5), nil
 	}
 	switch {
+	case prompt.Grid != nil:
+		return p.grid(s, sample, prompt.Grid)
 	case prompt.Clicks != nil:
 		last := threshold(make([]float32, width*height), width, height, 0.5)
 		_, err := prompt.Clicks.Click(func(prompt eval.Prompt) (*data.Mask, error) {

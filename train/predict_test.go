@@ -78,4 +78,19 @@ func TestPrompted(t *testing.T) {
 	if six <= one {
 		t.Errorf("six clicks give Dice %.3f, one gives %.3f", six, one)
 	}
+	// The oracle's choice is at least as good as any mask of its points: of a grid of one, the three of the centre.
+	grid := func(points int) float64 { return dice(eval.Prompt{Grid: &eval.Grid{Points: points, Truth: truth}}) }
+	centre := dice(eval.Prompt{Points: [][2]float64{{100, 60}}, Labels: []int{1}})
+	if one := grid(1); one < centre {
+		t.Errorf("the best mask of the centre has Dice %.3f, its own choice %.3f", one, centre)
+	}
+	four := grid(4)
+	for _, y := range []float64{15, 45, 75, 105} { // the cells' centres
+		for _, x := range []float64{25, 75, 125, 175} {
+			if at := dice(eval.Prompt{Points: [][2]float64{{x, y}}, Labels: []int{1}}); at > four+1e-9 {
+				t.Errorf("the point %g, %g gives Dice %.4f, the best of the grid %.4f", x, y, at, four)
+			}
+		}
+	}
+	t.Logf("grid of 4 x 4: Dice %.3f", four)
 }

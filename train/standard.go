@@ -117,12 +117,12 @@ func (h *HeadFeatures) moments(s *tensor.Scope, sample *data.Sample, n int) (*mo
 	return m.result(), nil
 }
 
-// key names what decides values that are made from a picture's features.
+// Key names what decides values that are made from a picture's features.
 func (h *HeadFeatures) key(sample *data.Sample, what string, more []string) string {
 	parts := append([]string{what, "valid " + sample.Valid.Hash()}, more...)
 	for _, w := range h.Pyramid.Wants(h.Model, sample) {
 		for _, f := range w.Features {
-			sum := sha256.Sum256([]byte(h.Cache.key(h.Model, w.View, f)))
+			sum := sha256.Sum256([]byte(h.Cache.Key(h.Model, w.View, f)))
 			parts = append(parts, hex.EncodeToString(sum[:]))
 		}
 	}

@@ -3,142 +3,190 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"samtune/configs"
 	"samtune/data"
+	"samtune/eval"
+	"samtune/eval/report"
 	"samtune/experiment"
 )
 
+// compareFlags are the flags of compare.
+type compareFlags struct {
+	runFlags
+	benchmarks, targets, decoders, prompts []string
+}
+
 func (a *app) compare() *cobra.Command {
-	var f runFlags
-	var benchmarks, decoders []string
+	var f compareFlags
 	c := &cobra.Command{
 		Use:   "compare",
-		Short: "One table over all benchmarks that are present: zero-shot beside each decoder",
-		Long: "Every target of every benchmark whose files are there is fine-tuned with each decoder on the same shots. A run that is\n" +
-			"finished is taken as it is; one that fails is noted and does not stop the others.",
-		Example: "  samtune compare --shots 5\n  samtune compare --benchmarks drive,ph2 --decoders plain,linear",
+		Short: "One table over all benchmarks that are present: zero-shot by kind of prompt beside fine-tuned decoders",
+		Long: "Every target of every benchmark whose files are there is segmented zero-shot and fine-tuned on the same shots. A run that is\n" +
+			"finished is taken as it is, so the same command goes on where it was stopped; one that fails is noted and does not stop the\n" +
+			"others. A benchmark that is absent is a row that says how to get it. Where a pool holds fewer images than --shots, all are taken.",
+		Example: "  samtune compare --shots 5\n  samtune compare --benchmarks drive,ph2 --decoders own,plain,fine",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if len(benchmarks) == 0 {
-				benchmarks = data.Names()
-			}
-			if len(decoders) == 0 {
-				return fmt.Errorf("%w: --decoders is empty", errUsage)
-			}
-			table := &experiment.Comparison{Schema: 1, Shots: f.shots, Seed: f.seed, Decoders: decoders, Command: commandLine(os.Args[1:])}
-			out := f.out
-			if out == "" {
-				out = filepath.Join(f.runs, fmt.Sprintf("compare-%dshot-seed%d", f.shots, f.seed))
-			}
-			f.out = ""
-			for _, name := range benchmarks {
-				d, err := data.Declaration(name)
-				if err != nil {
-					return err
-				}
-				if _, err := data.Open(name, data.Options{Root: a.data}); errors.Is(err, data.ErrNotFound) {
-					for _, target := range d.Targets {
-						table.Rows = append(table.Rows, experiment.ComparisonRow{Benchmark: name, Title: d.Title, Target: target, Status: experiment.StatusAbsent})
-					}
-					continue
-				}
-				for _, target := range d.Targets {
-					row, err := a.compareOne(c, f, name, target, decoders)
-					if c.Context().Err() != nil {
-						return err
-					}
-					if err != nil {
-						fmt.Fprintln(a.err, "samtune:", err)
-						row = experiment.ComparisonRow{Benchmark: name, Title: d.Title, Target: target, Status: experiment.StatusFailed, Failed: err.Error()}
-					}
-					table.Rows = append(table.Rows, row)
-					if err := table.Write(out); err != nil {
-						return err
-					}
-				}
-			}
-			if err := table.Write(out); err != nil {
-				return err
-			}
-			if err := compareTable(a.out, table); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(a.out, "table     %s\n", filepath.Join(out, experiment.CompareMarkdown))
-			return err
-		},
+		RunE:    func(c *cobra.Command, _ []string) error { return a.compareAll(c, &f) },
 	}
-	c.Flags().StringSliceVar(&benchmarks, "benchmarks", nil, "which of them; the default is all that are present")
-	c.Flags().StringSliceVar(&decoders, "decoders", []string{"plain", "linear", "fine"}, "decoders to compare")
+	c.Flags().StringSliceVar(&f.benchmarks, "benchmarks", nil, "which of them; the default is all")
+	c.Flags().StringSliceVar(&f.targets, "targets", nil, "which of their targets; the default is all")
+	c.Flags().StringSliceVar(&f.decoders, "decoders", []string{ownDecoder, "plain"}, "decoders to fit; own: the benchmark's. The first is compared with zero-shot")
+	c.Flags().StringSliceVar(&f.prompts, "prompts", []string{eval.PromptNone, eval.PromptPoint, eval.PromptBox, eval.PromptOracleBox, eval.PromptEverythingOracle},
+		"zero-shot prompts; box is what fine-tuning is compared with")
 	c.Flags().IntVar(&f.shots, "shots", 5, "annotated images that training may use")
 	c.Flags().Int64Var(&f.seed, "seed", 1, "seed of the draw of shots and of the training")
 	c.Flags().StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
 	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
 	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
-	c.Flags().StringVar(&f.out, "out", "", "folder of the table; the default is one under --runs")
-	c.Flags().StringVar(&f.runs, "runs", "runs", "folder of run folders")
+	c.Flags().StringVar(&f.out, "out", "", "folder of the tables and of runs/ (default runs/compare-<shots>shot-seed<seed>)")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "any setting as key=value for every run; repeatable")
 	return c
 }
 
-// compareOne does one target's run, or finds it finished.
-func (a *app) compareOne(c *cobra.Command, f runFlags, benchmark, target string, decoders []string) (experiment.ComparisonRow, error) {
-	last := decoders[len(decoders)-1]
-	f.set = append([]string{"benchmark=" + benchmark, "target=" + target, "decoder=" + last, "compare=" + listText(decoders[:len(decoders)-1])}, f.set...)
-	opt, err := a.options(c, &f)
+// ownDecoder stands for what a benchmark's recipe names.
+const ownDecoder = "own"
+
+func (a *app) compareAll(c *cobra.Command, f *compareFlags) error {
+	if len(f.benchmarks) == 0 {
+		f.benchmarks = data.Names()
+	}
+	if len(f.decoders) == 0 {
+		return fmt.Errorf("%w: --decoders is empty", errUsage)
+	}
+	out := f.out
+	if out == "" {
+		out = filepath.Join("runs", fmt.Sprintf("compare-%dshot-seed%d", f.shots, f.seed))
+	}
+	rows, err := a.plan(f)
 	if err != nil {
-		return experiment.ComparisonRow{}, err
+		return err
+	}
+	f.out, f.runs = "", filepath.Join(out, "runs")
+	table := &eval.Comparison{Schema: 2, Shots: f.shots, Seed: f.seed, Prompts: f.prompts, Decoders: f.decoders, Command: commandLine(os.Args[1:])}
+	failed, todo := 0, 0
+	for _, r := range rows {
+		if r.Status == "" {
+			todo++
+		}
+	}
+	done := 0
+	for _, row := range rows {
+		if row.Status == "" {
+			done++
+			if !a.quiet {
+				fmt.Fprintf(a.err, "\n[%d/%d] %s %s\n", done, todo, row.Title, row.Target)
+			}
+			results, dir, err := a.compareOne(c, f, row.Benchmark, row.Target)
+			switch {
+			case c.Context().Err() != nil || errors.Is(err, configs.ErrConfig) || errors.Is(err, errUsage): // would fail for every other too
+				return err
+			case err != nil:
+				fmt.Fprintln(a.err, "samtune:", err)
+				row.Status, row.Error = eval.StatusFailed, err.Error()
+			default:
+				if row.Run, err = filepath.Rel(out, dir); err != nil {
+					return err
+				}
+				row.Status, row.Results = eval.StatusOK, results
+			}
+		}
+		if row.Status == eval.StatusFailed {
+			failed++
+		}
+		table.Rows = append(table.Rows, row)
+		if err := report.WriteComparison(out, table, false); err != nil {
+			return err
+		}
+	}
+	if err := report.WriteComparison(out, table, true); err != nil {
+		return err
+	}
+	if err := report.ComparisonTable(a.out, table); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "report    %s\n", filepath.Join(out, report.HTMLFile))
+	if failed > 0 {
+		return fmt.Errorf("%d of %d runs failed: the table says why", failed, todo)
+	}
+	return nil
+}
+
+// plan lists the rows: those without a status are to be run.
+func (a *app) plan(f *compareFlags) ([]eval.ComparisonRow, error) {
+	var rows []eval.ComparisonRow
+	known := map[string]bool{}
+	for _, name := range f.benchmarks {
+		d, err := data.Declaration(name)
+		if err != nil {
+			return nil, err
+		}
+		row := eval.ComparisonRow{PHolm: eval.Undefined}
+		switch _, err := data.Open(name, data.Options{Root: a.data, Volumes: true}); {
+		case errors.Is(err, data.ErrNotFound):
+			row.Status, row.Get = eval.StatusAbsent, d.Get
+		case err != nil:
+			row.Status, row.Error = eval.StatusFailed, err.Error()
+		}
+		for _, target := range d.Targets {
+			known[target] = true
+			if len(f.targets) > 0 && !slices.Contains(f.targets, target) {
+				continue
+			}
+			row.Results = &eval.Results{Schema: 1, Benchmark: d.Name, Title: d.Title, Task: d.Task, Target: target, Citation: d.Citation}
+			rows = append(rows, row)
+		}
+	}
+	for _, t := range f.targets {
+		if !known[t] {
+			return nil, fmt.Errorf("%w: --targets: none of %v has a target %q", errUsage, f.benchmarks, t)
+		}
+	}
+	order := data.Tasks()
+	slices.SortStableFunc(rows, func(x, y eval.ComparisonRow) int { return slices.Index(order, x.Task) - slices.Index(order, y.Task) })
+	return rows, nil
+}
+
+// compareOne does one target's run, or finds it finished.
+func (a *app) compareOne(c *cobra.Command, f *compareFlags, benchmark, target string) (*eval.Results, string, error) {
+	run := f.runFlags
+	d, err := data.Declaration(benchmark)
+	if err != nil {
+		return nil, "", err
+	}
+	own, _ := d.Recipe["decoder"].(string)
+	if own == "" {
+		own = configs.Default().Decoder
+	}
+	var decoders []string
+	for _, name := range f.decoders {
+		if name == ownDecoder {
+			name = own
+		}
+		if !slices.Contains(decoders, name) {
+			decoders = append(decoders, name)
+		}
+	}
+	run.set = append([]string{"benchmark=" + benchmark, "target=" + target, "decoder=" + decoders[0], "compare=" + listText(decoders[1:]),
+		"eval.prompts=" + quoted(f.prompts), "eval.before=" + eval.PromptBox}, f.set...)
+	opt, err := a.options(c, &run)
+	if err != nil {
+		return nil, "", err
 	}
 	bar := newProgress(a.err, a.quiet)
 	defer bar.close()
-	opt.Progress = bar
-	b, err := data.Open(benchmark, data.Options{Root: a.data})
-	if err != nil {
-		return experiment.ComparisonRow{}, err
-	}
-	opt.Config.Shots = min(opt.Config.Shots, len(b.Pool))
+	opt.Progress, opt.Fewer = bar, true
 	results, dir, err := experiment.Execute(c.Context(), *opt)
-	if err != nil && !errors.Is(err, experiment.ErrFinished) {
-		return experiment.ComparisonRow{}, err
-	}
-	return experiment.Row(results, dir), nil
-}
-
-func compareTable(w io.Writer, table *experiment.Comparison) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(tw, "mean Dice, %d shots\ttest", table.Shots)
-	for _, column := range table.Columns() {
-		fmt.Fprintf(tw, "\t%s", column)
-	}
-	fmt.Fprintf(tw, "\t%s against zero-shot\tp (Holm)\n", table.Decoders[len(table.Decoders)-1])
-	for _, r := range table.Rows {
-		fmt.Fprintf(tw, "%s %s\t%d", r.Title, r.Target, r.Cases)
-		if r.Status != experiment.StatusOK {
-			fmt.Fprintf(tw, "\t%s\n", r.Missing())
-			continue
+	if errors.Is(err, experiment.ErrFinished) {
+		if !a.quiet {
+			fmt.Fprintln(a.err, "finished run found:", dir)
 		}
-		for _, column := range table.Columns() {
-			fmt.Fprintf(tw, "\t%s", r.Cell(column))
-		}
-		gain, p := r.Gain()
-		fmt.Fprintf(tw, "\t%s\t%s", gain, p)
-		if slices.Contains(table.Decoders, "plain") && len(r.Against) > 0 {
-			for _, d := range table.Decoders {
-				if r.Against[d] != "" {
-					fmt.Fprintf(tw, "\t%s against plain: %s", d, r.Against[d])
-				}
-			}
-		}
-		fmt.Fprintln(tw)
+		err = nil
 	}
-	if err := tw.Flush(); err != nil {
-		return fmt.Errorf("write table: %w", err)
-	}
-	return nil
+	return results, dir, err
 }

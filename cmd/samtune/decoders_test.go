@@ -5,9 +5,11 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
+	"samtune/eval"
 	"samtune/internal/testkit"
 )
 
@@ -156,38 +158,64 @@ func TestCurve(t *testing.T) {
 	}
 }
 
+// TestCompare compares two benchmarks, of which one is absent, then again: the finished run is taken as it is. A file that is
+// damaged fails its row alone.
 func TestCompare(t *testing.T) {
-	runs := t.TempDir()
-	args := head([]string{"compare", "--benchmarks", "fundus,drive", "--decoders", "plain,linear", "--weights", testkit.LiteMedSAM(t), "--cache", shared,
-		"--runs", runs, "--shots", "3", "--data", t.TempDir(), "--set", "views.grid=1", "--set", "train.steps=6", "--set", `eval.prompts=["box"]`})
-	code, out, errOut := call(args...)
-	if code != 0 {
-		t.Fatalf("exit code %d: %s", code, errOut)
-	}
-	if !strings.Contains(out, "not here") || !strings.Contains(out, "Synthetic fundus vessels") || !strings.Contains(out, "linear against plain") {
-		t.Errorf("%s%s", errOut, out)
-	}
-	var table struct {
-		Rows []struct {
-			Status string
-			PHolm  *float64 `json:"p_holm"`
-			Paired *struct{ P float64 }
+	out, root := filepath.Join(t.TempDir(), "cmp"), t.TempDir()
+	args := head([]string{"compare", "--benchmarks", "kvasir_seg,drive,fundus", "--decoders", "linear,plain", "--weights", testkit.LiteMedSAM(t), "--cache", shared,
+		"--out", out, "--shots", "30", "--data", root, "--set", "views.grid=1", "--set", "train.steps=6", "--prompts", "none,box"})
+	for _, d := range []string{"images", "masks"} {
+		if err := os.MkdirAll(filepath.Join(root, "Kvasir-SEG", d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []string{"a.jpg", "b.jpg"} {
+			if err := os.WriteFile(filepath.Join(root, "Kvasir-SEG", d, n), []byte("no picture"), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if err := json.Unmarshal(read(t, runs, "compare-3shot-seed1", "compare.json"), &table); err != nil {
+	code, text, errOut := call(args...)
+	if code != exitFailed || !strings.Contains(errOut, "1 of 2 runs failed") {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	if !strings.Contains(text, "Synthetic fundus vessels") || !strings.Contains(text, "failed: ") || !strings.Contains(text, "1 row is absent") {
+		t.Errorf("%s%s", errOut, text)
+	}
+	table, err := eval.ReadComparison(filepath.Join(out, "compare.json"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if len(table.Rows) != 2 || table.Rows[0].Status != "ok" || table.Rows[1].Status != "absent" {
-		t.Fatalf("rows are %+v", table.Rows)
+	if len(table.Rows) != 3 {
+		t.Fatalf("%d rows, want 3", len(table.Rows))
 	}
-	if r := table.Rows[0]; r.PHolm == nil || r.Paired == nil || *r.PHolm != r.Paired.P { // the only test of its table
-		t.Errorf("adjusted p is %v of %v", r.PHolm, r.Paired)
+	for i, want := range []string{"drive absent", "fundus ok", "kvasir_seg failed"} { // in the order of tasks
+		if got := table.Rows[i].Benchmark + " " + table.Rows[i].Status; got != want {
+			t.Errorf("row %d is %s, want %s", i, got, want)
+		}
 	}
-	lines := strings.Split(strings.TrimSpace(string(read(t, runs, "compare-3shot-seed1", "compare.csv"))), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[2], "drive,vessels,absent") {
+	r := table.Rows[1]
+	if r.PHolm != r.Paired.P || r.Shots != 20 || r.Training.Decoder != "linear" || len(r.Others) != 1 { // the only test of its table
+		t.Errorf("p %v adjusted %v, %d shots, decoder %s beside %d", r.Paired.P, r.PHolm, r.Shots, r.Training.Decoder, len(r.Others))
+	}
+	results, err := eval.ReadResults(filepath.Join(out, r.Run, "results.json"))
+	if err != nil || !reflect.DeepEqual(results.Paired, r.Paired) {
+		t.Errorf("the row's run has another comparison: %v", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(read(t, out, "compare.csv"))), "\n")
+	if len(lines) != 4 || !strings.HasPrefix(lines[1], "drive,vessels,retinal vessels,absent") {
 		t.Errorf("compare.csv holds %q", lines)
 	}
-	read(t, runs, "compare-3shot-seed1", "compare.md")
+	page := string(read(t, out, "report.html"))
+	if !strings.Contains(page, "register at") || strings.Count(page, "<img ") != 1 {
+		t.Error("the page does not say how to get DRIVE, or has no picture of the fundus")
+	}
+	read(t, out, "report.md")
+	if _, _, again := call(args...); !strings.Contains(again, "finished run found") {
+		t.Errorf("the second call says %s", again)
+	}
+	if code, _, errOut := call("compare", "--targets", "vesels"); code != exitUsage || !strings.Contains(errOut, "vesels") {
+		t.Errorf("exit code %d: %s", code, errOut)
+	}
 }
 
 func TestSettingsOfDecodersAreChecked(t *testing.T) {

@@ -154,13 +154,15 @@ func known(profiles map[string]map[string]any) string {
 }
 
 // listText writes words as a list of TOML; the word none takes back those before it.
-func listText(words []string) string {
-	words = words[slices.Index(words, "none")+1:]
-	quoted := make([]string, len(words))
+func listText(words []string) string { return quoted(words[slices.Index(words, "none")+1:]) }
+
+// quoted writes words as a list of TOML.
+func quoted(words []string) string {
+	out := make([]string, len(words))
 	for i, w := range words {
-		quoted[i] = fmt.Sprintf("%q", w)
+		out[i] = fmt.Sprintf("%q", w)
 	}
-	return "[" + strings.Join(quoted, ", ") + "]"
+	return "[" + strings.Join(out, ", ") + "]"
 }
 
 // options turns the flags into what an experiment takes.

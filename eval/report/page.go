@@ -141,14 +141,19 @@ func newPage(in Input) (*page, error) {
 	return p, nil
 }
 
-// html renders the page. Text that holds an address keeps it readable, but no byte sequence of the page is
-// one: a reader that looks for network references finds none.
+// html renders the page.
 func (p *page) html() ([]byte, error) {
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, p); err != nil {
 		return nil, fmt.Errorf("render page: %w", err)
 	}
-	return bytes.ReplaceAll(b.Bytes(), []byte("://"), []byte("&#58;//")), nil
+	return withoutAddresses(b.Bytes()), nil
+}
+
+// withoutAddresses keeps a page's text that holds an address readable, but no byte sequence of the page is one: a reader that
+// looks for network references finds none.
+func withoutAddresses(page []byte) []byte {
+	return bytes.ReplaceAll(page, []byte("://"), []byte("&#58;//"))
 }
 
 func titleOf(r *eval.Results) string {
@@ -367,7 +372,11 @@ func dataURI(img image.Image, photo bool) (template.URL, error) {
 	if err != nil {
 		return "", err
 	}
-	return template.URL("data:image/" + kind + ";base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
+	return embedded(kind, b.Bytes()), nil
+}
+
+func embedded(kind string, file []byte) template.URL {
+	return template.URL("data:image/" + kind + ";base64," + base64.StdEncoding.EncodeToString(file))
 }
 
 func sortedFacts(m map[string]string) []fact {
