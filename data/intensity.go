@@ -204,9 +204,9 @@ func readPlane(path string, want *int, what string) (width, height int, out []fl
 			return nil
 		}
 		out = append(out, voxels...)
-		return format.Stop
+		return format.ErrStop
 	})
-	if err != nil && !errors.Is(err, format.Stop) {
+	if err != nil && !errors.Is(err, format.ErrStop) {
 		return 0, 0, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return v.Size[0], v.Size[1], out, nil

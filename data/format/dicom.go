@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -250,6 +251,9 @@ type dicomElement struct {
 func (w *dicomWalk) element(at int64, explicit bool) (e dicomElement, err error) {
 	b := make([]byte, 12)
 	n, err := w.r.ReadAt(b, at)
+	if n < len(b) && err != nil && !errors.Is(err, io.EOF) {
+		return e, err
+	}
 	if n < 8 {
 		return e, io.ErrUnexpectedEOF
 	}

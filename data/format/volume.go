@@ -18,8 +18,8 @@ const (
 	MaxVoxels = 1 << 31 // voxels of a channel
 )
 
-// Stop, returned by a function that Planes calls, ends the reading without an error.
-var Stop = errors.New("stop")
+// ErrStop, returned by a function that Planes calls, ends the reading without an error.
+var ErrStop = errors.New("stop")
 
 // Volume describes a file, or a series of files, that holds planes of voxels of any number type.
 type Volume struct {
@@ -37,7 +37,7 @@ type Volume struct {
 }
 
 // Planes calls fn with each plane of a channel, in order: voxels in rows of Size[0], scaled as the file says (CT: Hounsfield
-// units). The slice is used again for the next plane. fn may return Stop.
+// units). The slice is used again for the next plane. fn may return ErrStop.
 func (v *Volume) Planes(channel int, fn func(z int, voxels []float32) error) error {
 	if channel < 0 || channel >= v.Channels {
 		return fmt.Errorf("read %q: %w: channel %d of %d, from 0", v.path, ErrUnsupported, channel, v.Channels)
@@ -48,7 +48,7 @@ func (v *Volume) Planes(channel int, fn func(z int, voxels []float32) error) err
 		return own
 	})
 	switch {
-	case errors.Is(own, Stop):
+	case errors.Is(own, ErrStop):
 		return nil
 	case own != nil:
 		return own
