@@ -47,6 +47,7 @@ type Options struct {
 	RunsDir  string
 	CacheDir string // folder of the feature cache where the config names none
 	Weights  string // weights file where the config names none
+	Expect   string // the run's hash as it was planned: another one is an error; empty: any
 	Again    bool   // repeat a finished run
 	Wait     bool   // wait for another samtune that works in the run folder
 	Fewer    bool   // take all shots that there are where these are fewer
@@ -425,6 +426,9 @@ func (r *Run) name() string {
 func (r *Run) openDir(ctx context.Context, together string) error {
 	if err := r.identify(r.model.SHA256, r.dev.String(), together); err != nil {
 		return err
+	}
+	if want := r.opt.Expect; want != "" && want != r.hash {
+		return fmt.Errorf("%w: it was planned with the hash %.12s and now has %.12s: data, weights, device or settings have changed since: plan again", ErrOtherRun, want, r.hash)
 	}
 	r.Dir = r.opt.Out
 	if r.Dir == "" {

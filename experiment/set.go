@@ -25,6 +25,7 @@ import (
 type Draw struct {
 	Shots int
 	Seed  int64
+	Hash  string // of all that decides its result
 	Dir   string // run folder
 }
 
@@ -46,13 +47,14 @@ func together(cfg *configs.Run, draws []Draw) string {
 	return " together " + hex.EncodeToString(h.Sum(nil))
 }
 
-// Identify returns the hash of all that decides each draw's result. It reads the pictures and the weights file and
-// loads no model. opt.Config must name its device as tensor.Name does.
-func Identify(ctx context.Context, opt Options, draws []Draw) ([]string, error) {
+// Identify returns the draws that the benchmark has enough images for, with their hashes. It reads the pictures and the
+// weights file and loads no model. opt.Config must name its device as tensor.Name does.
+func Identify(ctx context.Context, opt Options, draws []Draw) ([]Draw, error) {
 	base := newRun(opt)
 	if _, err := base.openData(); err != nil {
 		return nil, err
 	}
+	draws = slices.DeleteFunc(slices.Clone(draws), func(d Draw) bool { return d.Shots > len(base.bench.Pool) })
 	f, err := checkpoints.Open(opt.Config.Weights)
 	if err != nil {
 		return nil, err
@@ -77,8 +79,7 @@ func Identify(ctx context.Context, opt Options, draws []Draw) ([]string, error) 
 		stage.Add(1, "")
 	}
 	stage.End("images of " + base.bench.Title)
-	var out []string
-	for _, d := range draws {
+	for i, d := range draws {
 		r := base.sibling(d)
 		split, err := r.drawn()
 		if err != nil {
@@ -91,9 +92,9 @@ func Identify(ctx context.Context, opt Options, draws []Draw) ([]string, error) 
 		if err := r.identify(weights, opt.Config.Train.Device, together(opt.Config, draws)); err != nil {
 			return nil, err
 		}
-		out = append(out, r.hash)
+		draws[i].Hash = r.hash
 	}
-	return out, nil
+	return draws, nil
 }
 
 // sibling is a run that shares data, model and cache with this one.
@@ -101,7 +102,7 @@ func (r *Run) sibling(d Draw) *Run {
 	cfg := *r.cfg
 	cfg.Shots, cfg.Seed = d.Shots, d.Seed
 	opt := r.opt
-	opt.Out = d.Dir
+	opt.Out, opt.Expect = d.Dir, d.Hash
 	opt.Config = &cfg
 	return &Run{
 		opt: opt, cfg: &cfg, bench: r.bench, target: r.target, samples: r.samples, entries: r.entries, person: r.person,
