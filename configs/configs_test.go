@@ -98,6 +98,23 @@ func TestTOMLGivesTheSameSettings(t *testing.T) {
 	}
 }
 
+// TestEngineIsWrittenWhereItIsSet keeps the files of runs that know no engine as they were.
+func TestEngineIsWrittenWhereItIsSet(t *testing.T) {
+	r := Default()
+	plain, err := r.TOML()
+	if err != nil || strings.Contains(string(plain), "engine") {
+		t.Errorf("error %v, or an engine that nobody asked for in\n%s", err, plain)
+	}
+	r.Engine.Slurm.Partition = "gpu"
+	with, err := r.TOML()
+	if err != nil || !strings.HasPrefix(string(with), string(plain)) || !strings.HasSuffix(string(with), "\n[engine]\n[engine.slurm]\npartition = \"gpu\"\n") {
+		t.Errorf("error %v, want the settings of before and one of the engine, not\n%s", err, with)
+	}
+	if err := r.Apply(Layer{"cluster.toml", "[engine.slurm]\npartion = 'cpu'"}); err == nil || !strings.Contains(err.Error(), `"engine.slurm.partition"`) {
+		t.Errorf("error %v, want the key that was meant", err)
+	}
+}
+
 // TestHash changes every setting in turn.
 func TestHash(t *testing.T) {
 	without := map[string]bool{"weights": true, "cache.dir": true, "train.checkpoint_every": true, "train.keep": true, "cache.budget_gb": true}
@@ -121,8 +138,8 @@ func TestHash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (got == base) != without[k.Name] {
-			t.Errorf("%s: the hash is the same: %v, want %v", k.Name, got == base, without[k.Name])
+		if want := without[k.Name] || strings.HasPrefix(k.Name, "engine."); (got == base) != want {
+			t.Errorf("%s: the hash is the same: %v, want %v", k.Name, got == base, want)
 		}
 		if k.Doc == "" {
 			t.Errorf("%s has no description", k.Name)

@@ -77,9 +77,10 @@ func (r *Run) TOML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Hash is the SHA-256, in hex, of all that decides a run's result: where data and cache lie and how often
-// checkpoints are written does not.
+// Hash is the SHA-256, in hex, of all that decides a run's result: where data and cache lie, how often
+// checkpoints are written and who starts it does not.
 func (r Run) Hash() (string, error) {
+	r.Engine = Engine{}
 	r.Weights, r.Cache.Dir, r.Cache.BudgetGB = "", "", 0
 	r.Train.CheckpointEvery, r.Train.Keep = 0, 0
 	b, err := r.TOML()
@@ -106,7 +107,8 @@ func keysOf(t reflect.Type, prefix string) []Key {
 	var out []Key
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name := prefix + f.Tag.Get("toml")
+		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		name = prefix + name
 		if f.Type.Kind() == reflect.Struct {
 			out = append(out, keysOf(f.Type, name+".")...)
 			continue

@@ -18,6 +18,8 @@ type Run struct {
 	Head  Head  `toml:"head"`
 	Eval  Eval  `toml:"eval"`
 	Cache Cache `toml:"cache"`
+
+	Engine Engine `toml:"engine,omitempty"`
 }
 
 // Train are the settings of the optimisation.
