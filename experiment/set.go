@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"runtime"
 	"slices"
 	"strings"
@@ -114,19 +115,41 @@ func (r *Run) sibling(d Draw) *Run {
 type Encoded struct {
 	Images    int     `json:"images"` // that went through the encoder
 	Views     int     `json:"views"`
-	Found     int     `json:"found"` // views whose features were on disk
 	Seconds   float64 `json:"seconds"`
 	PeakRSSMB float64 `json:"peak_rss_mb"`
 }
 
-// Encode fills the feature cache with what runs will look at: for each of the draws, or without any for every case of the
-// benchmark. Of the images only every of-th is taken, from number share on, so that many processes can do the work.
-func Encode(ctx context.Context, opt Options, draws []Draw, share, of int) (*Encoded, error) {
-	r := newRun(opt)
-	defer r.close()
-	if err := r.open(); err != nil {
+// Encode fills the feature cache with what runs of one benchmark and model will look at: for each setting with its draws, or
+// without any with every case of the benchmark. Of the images only every of-th, by name, is taken, from number share on: so many
+// processes can do the work.
+func Encode(ctx context.Context, settings []Options, draws [][]Draw, share, of int) (*Encoded, error) {
+	first := newRun(settings[0])
+	defer first.close()
+	if err := first.open(); err != nil {
 		return nil, err
 	}
+	var wants []train.Want
+	for i, opt := range settings {
+		r := first
+		if i > 0 {
+			r = newRun(opt)
+			if _, err := r.openData(); err != nil {
+				return nil, err
+			}
+			r.dev, r.model, r.cache = first.dev, first.model, first.cache
+		}
+		more, err := r.wantsOf(draws[i], func(id string) bool { return int(crc32.ChecksumIEEE([]byte(id))%uint32(of)) == share })
+		if err != nil {
+			return nil, err
+		}
+		wants = append(wants, more...)
+	}
+	seconds, err := first.fill(ctx, wants)
+	return &Encoded{Images: first.cache.EncodedImages(), Views: first.cache.Encoded, Seconds: seconds, PeakRSSMB: peakRSS()}, err
+}
+
+// wantsOf lists the views that draws look at, or without any all of the benchmark's, of the cases that are asked for.
+func (r *Run) wantsOf(draws []Draw, asked func(id string) bool) ([]train.Want, error) {
 	drawn := map[string]bool{}
 	for _, d := range draws {
 		split, err := r.sibling(d).drawn()
@@ -137,19 +160,17 @@ func Encode(ctx context.Context, opt Options, draws []Draw, share, of int) (*Enc
 			drawn[id] = true
 		}
 	}
-	cases := slices.Clone(r.bench.Test)
-	for _, c := range r.bench.Pool {
-		if len(draws) == 0 || drawn[c.ID] {
-			cases = append(cases, c)
-		}
-	}
 	var wants []train.Want
-	for i := share; i < len(cases); i += of {
-		sample, err := cases[i].Load()
+	for i, c := range append(slices.Clone(r.bench.Test), r.bench.Pool...) {
+		test := i < len(r.bench.Test)
+		if !asked(c.ID) || !test && len(draws) > 0 && !drawn[c.ID] {
+			continue
+		}
+		sample, err := c.Load()
 		if err != nil {
 			return nil, err
 		}
-		if i < len(r.bench.Test) || len(draws) == 0 { // zero-shot looks at those
+		if test || len(draws) == 0 { // zero-shot looks at those
 			wants = append(wants, train.Want{View: train.Whole(r.model, sample), Features: []string{model.Embedding}})
 		}
 		for _, name := range r.decoders() {
@@ -160,8 +181,7 @@ func Encode(ctx context.Context, opt Options, draws []Draw, share, of int) (*Enc
 			wants = append(wants, more...)
 		}
 	}
-	seconds, err := r.fill(ctx, wants)
-	return &Encoded{Images: r.cache.EncodedImages(), Views: r.cache.Encoded, Found: r.cache.Found, Seconds: seconds, PeakRSSMB: peakRSS()}, err
+	return wants, nil
 }
 
 // ExecuteTogether does the runs of a setting for which Together holds: every picture's features are read once for all of

@@ -22,7 +22,7 @@ func (a *app) encode() *cobra.Command {
 			bar := newProgress(a.err, a.quiet)
 			defer bar.close()
 			opt.Progress = bar
-			_, err = experiment.Encode(c.Context(), *opt, nil, 0, 1)
+			_, err = experiment.Encode(c.Context(), []experiment.Options{*opt}, make([][]experiment.Draw, 1), 0, 1)
 			return err
 		},
 	}
