@@ -122,6 +122,7 @@ func (v *volume) read() (map[int]*Sample, error) {
 		return vol.Planes(channel, func(_ int, voxels []float32) error { see(voxels); return nil })
 	})
 	if err == nil {
+		window.inverted = vol.Inverted
 		err = vol.Planes(channel, func(z int, voxels []float32) error {
 			at.scatter(z, voxels, chosen, func(slice, pixel int, value float32) { grey[slice][pixel] = window.grey(value) })
 			return nil

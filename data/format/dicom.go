@@ -1,12 +1,14 @@
 package format
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +24,6 @@ type dicomFile struct {
 	rows, cols   int
 	frames       int
 	number       number
-	keep         int // bits of a number that count
 	slope, inter float64
 	inverted     bool // MONOCHROME1: small values are bright
 	pixels       int64
@@ -34,8 +35,9 @@ type dicomFile struct {
 	direction    []float64  // of rows and of columns
 }
 
-// readDICOM reads a file's header. The library reads it, once it is known that every length in it fits into the file: it
-// would otherwise set memory aside for what a damaged file claims. Voxels are read from the file, one frame after the other.
+// readDICOM reads a file's header. The library is given the elements that are of use, once it is known that every length of
+// the file's fits into it: it would otherwise set memory aside for what a damaged file claims. Voxels are read from the file,
+// one frame after the other.
 func readDICOM(path string) (d *dicomFile, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -55,7 +57,7 @@ func readDICOM(path string) (d *dicomFile, err error) {
 	if err := w.walk(); err != nil {
 		return nil, err
 	}
-	set, err := dicom.Parse(io.NewSectionReader(f, 0, w.pixelElement), w.pixelElement, nil)
+	set, err := dicom.Parse(bytes.NewReader(w.header), int64(len(w.header)), nil, dicom.AllowMissingMetaElementGroupLength())
 	if err != nil {
 		return nil, fmt.Errorf("%w: its header: %w", ErrCorrupt, err)
 	}
@@ -99,7 +101,7 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 		}
 		return int(n[0]), nil
 	}
-	var allocated, samples, sign int
+	var allocated, stored, samples, sign int
 	for _, field := range []struct {
 		t                      tag.Tag
 		name                   string
@@ -108,7 +110,7 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 	}{
 		{tag.Rows, "Rows", 1, MaxPlane, -1, &d.rows}, {tag.Columns, "Columns", 1, MaxPlane, -1, &d.cols},
 		{tag.NumberOfFrames, "NumberOfFrames", 1, 1 << 16, 1, &d.frames}, {tag.BitsAllocated, "BitsAllocated", 1, 64, -1, &allocated},
-		{tag.BitsStored, "BitsStored", 1, 64, 0, &d.keep}, {tag.SamplesPerPixel, "SamplesPerPixel", 1, 4, 1, &samples},
+		{tag.BitsStored, "BitsStored", 1, 64, 0, &stored}, {tag.SamplesPerPixel, "SamplesPerPixel", 1, 4, 1, &samples},
 		{tag.PixelRepresentation, "PixelRepresentation", 0, 1, 0, &sign}, {tag.InstanceNumber, "InstanceNumber", -1 << 30, 1 << 30, 0, &d.instance},
 	} {
 		var err error
@@ -121,10 +123,11 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 		return fmt.Errorf("%w: a DICOM picture in colour: write its grey values, or PNG", ErrUnsupported)
 	case allocated != 8 && allocated != 16 && allocated != 32:
 		return fmt.Errorf("%w: %d bits for each voxel, want 8, 16 or 32", ErrUnsupported, allocated)
-	case d.keep == 0 || d.keep > allocated:
-		d.keep = allocated
+	case stored > allocated:
+		return fmt.Errorf("%w: BitsStored is %d and BitsAllocated %d", ErrCorrupt, stored, allocated)
 	}
-	d.number = number{bytes: allocated / 8, kind: unsigned, order: w.order}
+	// The bits above those that are stored may hold overlays.
+	d.number = number{bytes: allocated / 8, kind: unsigned, order: w.order, bits: stored}
 	if sign == 1 {
 		d.number.kind = signed
 	}
@@ -132,7 +135,9 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 		return fmt.Errorf("%w: it claims %d bytes of voxels and has %d: copy it again from where you have it", ErrCorrupt, need, w.pixelBytes)
 	}
 	words, _ := dicomValues(set, tag.PhotometricInterpretation)
-	d.inverted = len(words) > 0 && words[0] == "MONOCHROME1"
+	if d.inverted = len(words) > 0 && words[0] == "MONOCHROME1"; len(words) > 0 && !strings.HasPrefix(words[0], "MONOCHROME") {
+		return fmt.Errorf("%w: a DICOM picture whose values are %s, want grey values: write those, or PNG", ErrUnsupported, words[0])
+	}
 	if words, _ = dicomValues(set, tag.SeriesInstanceUID); len(words) > 0 {
 		d.series = words[0]
 	}
@@ -168,24 +173,7 @@ func (d *dicomFile) planes(fn func(frame int, voxels []float32) error) error {
 		return err
 	}
 	defer s.Close()
-	if d.keep == 8*d.number.bytes {
-		return l.planes(s, 0, fn)
-	}
-	// The bits above those that count may hold overlays.
-	l.slope = 0
-	wide := l
-	wide.kind = unsigned
-	limit := math.Ldexp(1, d.keep)
-	return wide.planes(s, 0, func(z int, voxels []float32) error {
-		for i, v := range voxels {
-			value := math.Mod(float64(v), limit)
-			if d.number.kind == signed && value >= limit/2 {
-				value -= limit
-			}
-			voxels[i] = float32(value*d.slope + d.inter)
-		}
-		return fn(z, voxels)
-	})
+	return l.planes(s, 0, fn)
 }
 
 // affine is that of frames step apart, in mm along x, y and z. DICOM's millimetres go to the left and to the back.
@@ -207,7 +195,7 @@ func openDICOM(path string, _ []byte) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Volume{Kind: "DICOM", Size: [3]int{d.cols, d.rows, d.frames}, Channels: 1}
+	v := &Volume{Kind: "DICOM", Size: [3]int{d.cols, d.rows, d.frames}, Channels: 1, Inverted: d.inverted}
 	v.Spacing = [3]float64{d.spacing[1], d.spacing[0], max(d.between, 0)}
 	if v.Spacing[2] == 0 {
 		v.Spacing[2] = 1
@@ -227,8 +215,8 @@ type dicomWalk struct {
 	size  int64
 	order binary.ByteOrder
 
-	pixelElement       int64 // where the element of the voxels begins
-	pixels, pixelBytes int64
+	header             []byte // a file of the elements that are of use
+	pixels, pixelBytes int64  // where the voxels are
 }
 
 // The transfer syntaxes that are read (DICOM PS3.5, A).
@@ -278,16 +266,52 @@ func (w *dicomWalk) element(at int64, explicit bool) (e dicomElement, err error)
 	return e, nil
 }
 
+// ofUse are the elements that are read.
+var ofUse = []tag.Tag{
+	tag.TransferSyntaxUID, tag.SeriesInstanceUID, tag.SliceThickness, tag.SpacingBetweenSlices, tag.InstanceNumber, tag.ImagePositionPatient,
+	tag.ImageOrientationPatient, tag.SamplesPerPixel, tag.PhotometricInterpretation, tag.NumberOfFrames, tag.Rows, tag.Columns, tag.PixelSpacing,
+	tag.BitsAllocated, tag.BitsStored, tag.PixelRepresentation, tag.RescaleIntercept, tag.RescaleSlope,
+}
+
+// keep adds an element from byte at on to the header, where it is of use.
+func (w *dicomWalk) keep(at int64, e dicomElement) error {
+	t := tag.Tag{Group: e.group, Element: e.element}
+	switch {
+	case t == tag.SharedFunctionalGroupsSequence || t == tag.PerFrameFunctionalGroupsSequence:
+		return fmt.Errorf("%w: enhanced DICOM, whose frames each say how they are scaled and where they lie: convert it with: dcm2niix -z y -f out in.dcm", ErrUnsupported)
+	case t == tag.ModalityLUTSequence:
+		return fmt.Errorf("%w: DICOM whose values go through a table (ModalityLUTSequence): write it with RescaleSlope and RescaleIntercept", ErrUnsupported)
+	case !slices.Contains(ofUse, t):
+		return nil
+	case e.length > 1<<10: // or it has no length
+		return fmt.Errorf("%w: element (%04x,%04x) claims %d bytes", ErrCorrupt, e.group, e.element, e.length)
+	}
+	whole := make([]byte, e.value+int64(e.length)-at)
+	if _, err := w.r.ReadAt(whole, at); err != nil {
+		return err
+	}
+	w.header = append(w.header, whole...)
+	return nil
+}
+
 func (w *dicomWalk) walk() error {
 	w.order = binary.LittleEndian
+	w.header = append(make([]byte, 128), "DICM"...)
 	at, syntax := int64(132), ""
 	for at < w.size {
+		group := make([]byte, 2)
+		if _, err := w.r.ReadAt(group, at); err != nil {
+			return err
+		}
+		if w.order.Uint16(group) != 2 { // what follows may have another order of bytes, or be packed
+			break
+		}
 		e, err := w.element(at, true)
 		if err != nil {
 			return err
 		}
-		if e.group != 2 {
-			break
+		if err := w.keep(at, e); err != nil {
+			return err
 		}
 		if e.length == undefinedLength {
 			return fmt.Errorf("%w: element (%04x,%04x) has no length", ErrCorrupt, e.group, e.element)
@@ -322,8 +346,11 @@ func (w *dicomWalk) walk() error {
 			if at > maxDICOMHeader {
 				return fmt.Errorf("%w: its header has %d MiB", ErrUnsupported, at>>20)
 			}
-			w.pixelElement, w.pixels, w.pixelBytes = at, e.value, int64(e.length)
+			w.pixels, w.pixelBytes = e.value, int64(e.length)
 			return nil
+		}
+		if err := w.keep(at, e); err != nil {
+			return err
 		}
 		if at, err = w.past(e, explicit, 0); err != nil {
 			return err
