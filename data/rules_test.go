@@ -46,7 +46,7 @@ func TestRules(t *testing.T) {
 		}
 	}
 	for name, r := range map[string]rule{
-		"two ways": {AtLeast: 3, Values: []int{1}}, "value of 256": {Values: []int{256}}, "colour": {Colours: [][3]int{{0, 0, 300}}}, "agree": {Agree: -1},
+		"two ways": {AtLeast: 3, Values: []int{1}}, "value of 256": {Values: []int{256}}, "colour": {Colours: [][3]int{{0, 0, 300}}},
 	} {
 		if r.check("x", false) == nil {
 			t.Errorf("%s: no error", name)
@@ -89,10 +89,39 @@ func TestSeveralFiles(t *testing.T) {
 		put(t, paths[i], func(b *bytes.Buffer) error { return png.Encode(b, m) })
 	}
 	img := &Image{Width: 4, Height: 1, Pix: make([]uint8, 12)}
-	for agree, want := range map[int][]uint8{0: {1, 1, 1, 1}, 2: {0, 0, 1, 0}, 3: {0, 0, 1, 0}} {
-		m, err := (&Decl{Rules: map[string]rule{"x": {Agree: agree}}}).read("x", paths, "image.png", img)
+	read := func(agree string) (*Mask, error) {
+		rule := ""
+		if agree != "" {
+			rule = "[rule.x]\nagree = " + agree + "\n"
+		}
+		d, err := parseDeclaration("test.toml", "targets = [\"x\"]\nengine = \"pairs\"\n"+rule)
+		if err != nil {
+			return nil, err
+		}
+		return d.read("x", paths, "image.png", img)
+	}
+	for agree, want := range map[string][]uint8{
+		"": {1, 1, 1, 1}, "1": {1, 1, 1, 1}, "2": {0, 0, 1, 0}, "3": {0, 0, 1, 0},
+		"0.3": {1, 1, 1, 1}, "0.34": {0, 0, 1, 0}, "0.6": {0, 0, 1, 0}, "0.99": {0, 0, 1, 0},
+	} {
+		m, err := read(agree)
 		if err != nil || !reflect.DeepEqual(m.Pix, want) {
-			t.Errorf("agree %d: %v, %v, want %v", agree, m, err, want)
+			t.Errorf("agree %q: %v, %v, want %v", agree, m, err, want)
+		}
+	}
+	for agree, want := range map[string]string{
+		"4": "agree is 4 and there are 3 files", "0": "agree is 0", "-1": "agree is -1", "1.5": "agree is 1.5", "0.0": "agree is 0", "1.0": "agree is 1", `"all"`: "agree is all",
+	} {
+		if _, err := read(agree); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("agree %s: %v, want an error with %q", agree, err, want)
+		}
+	}
+	for _, c := range []struct {
+		share       float64
+		files, want int
+	}{{0.75, 4, 3}, {0.75, 3, 3}, {0.75, 1, 1}, {0.5, 2, 1}, {0.5, 3, 2}, {0.1, 30, 3}, {0.01, 5, 1}, {0.99, 4, 4}} {
+		if got, err := (agreement{share: c.share}).of(c.files); err != nil || got != c.want {
+			t.Errorf("%g of %d files are %d, %v, want %d", c.share, c.files, got, err, c.want)
 		}
 	}
 	if _, err := (&Decl{}).read("x", paths, "image.png", &Image{Width: 5, Height: 1}); err == nil {
