@@ -284,7 +284,10 @@ func (p patterns) find(dir string, d *Decl) (cases []fileCase, fields bool, reas
 		return nil, false, "", e
 	}
 	if len(images) == 0 {
-		return nil, false, fmt.Sprintf("nothing is called %s", p.Image), nil
+		return nil, false, fmt.Sprintf("nothing is called %s", cmp.Or(p.List, p.Image)), nil
+	}
+	if lost, err := p.notListed(dir, images); err != nil || len(lost) > 0 {
+		return nil, false, "", cmp.Or(err, incomplete(dir, lost))
 	}
 	withField, wanted, lacking, noField := 0, 0, []string(nil), []string(nil)
 	for _, img := range images {
@@ -345,7 +348,43 @@ func (p patterns) match(dir, pattern string) ([]found, error) {
 		only := regexp.MustCompile(p.Only) // it was compiled when the declaration was read
 		out = slices.DeleteFunc(out, func(f found) bool { return !only.MatchString(p.named(f)) })
 	}
-	return out, err
+	if p.List == "" || err != nil {
+		return out, err
+	}
+	listed, err := readList(filepath.Join(dir, filepath.FromSlash(p.List)))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(out, func(f found) bool { return !listed[p.named(f)] }), nil
+}
+
+// notListed says which listed cases have no image.
+func (p patterns) notListed(dir string, images []found) (lost []string, err error) {
+	if p.List == "" {
+		return nil, nil
+	}
+	listed, err := readList(filepath.Join(dir, filepath.FromSlash(p.List)))
+	for _, img := range images {
+		delete(listed, p.named(img))
+	}
+	for _, name := range slices.Sorted(maps.Keys(listed)) {
+		lost = append(lost, fmt.Sprintf("%s lists %s, of which there is no image", p.List, name))
+	}
+	return lost, err
+}
+
+// readList reads the names of a file's lines, with or without a file's ending. Where there is no file nothing is listed.
+func readList(path string) (map[string]bool, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	names := map[string]bool{}
+	for _, name := range strings.Fields(string(text)) {
+		name = filepath.Base(filepath.FromSlash(name))
+		names[strings.TrimSuffix(name, filepath.Ext(name))] = true
+	}
+	return names, nil
 }
 
 // named is the name of the case that a file is of.

@@ -127,11 +127,15 @@ func (r rule) label(v float32) (bool, error) {
 	if len(r.Values) == 0 {
 		return v >= 0.5, nil
 	}
-	if v != float32(int(v)) {
+	whole := math.Round(float64(v))
+	if !(math.Abs(float64(v)-whole) <= labelRounding) {
 		return false, fmt.Errorf("a voxel is %g: labels are whole numbers", v)
 	}
-	return slices.Contains(r.Values, int(v)), nil
+	return slices.Contains(r.Values, int(whole)), nil
 }
+
+// labelRounding is how far a label may be from a whole number: some files scale theirs.
+const labelRounding = 1e-3
 
 // labels calls put with the index of every voxel that is inside.
 func (r rule) labels(voxels []float32, put func(i int)) error {
