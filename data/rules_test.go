@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,6 +51,20 @@ func TestRules(t *testing.T) {
 	} {
 		if r.check("x", false) == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestLabels: some files scale their labels, which then are whole numbers but for rounding.
+func TestLabels(t *testing.T) {
+	for value, want := range map[float32]bool{2: true, 2.0004: true, 1.9996: true, 0: false, 1: false, 3: false} {
+		if got, err := (rule{Values: []int{2}}).label(value); err != nil || got != want {
+			t.Errorf("%g: %v, %v, want %v", value, got, err, want)
+		}
+	}
+	for _, value := range []float32{1.5, 2.01, float32(math.NaN()), float32(math.Inf(1))} {
+		if _, err := (rule{Values: []int{2}}).label(value); err == nil {
+			t.Errorf("%g is taken for a label", value)
 		}
 	}
 }
