@@ -155,8 +155,9 @@ func TestEveryDeclaredLayout(t *testing.T) {
 			t.Run(name+"/"+l.Name, func(t *testing.T) {
 				root := t.TempDir()
 				dir := filepath.Join(root, filepath.FromSlash(d.Folders[0]))
-				ids := idsFor(t, d, l.Pool)
+				ids := idsFor(t, d, l)
 				table := fmt.Sprintf("%s,%s\n", d.Patient.Case, d.Patient.Group)
+				lists := map[string]string{}
 				sides := []*patterns{&l.Pool}
 				if l.Test != nil {
 					sides = append(sides, l.Test)
@@ -167,6 +168,7 @@ func TestEveryDeclaredLayout(t *testing.T) {
 						if l.Test != nil && p.Prefix == "" && l.Pool.Prefix == "" {
 							id = ids[3*k+i]
 						}
+						lists[p.List] += id + "\n"
 						table += fmt.Sprintf("%s,patient%s\n", id, id)
 						set := "training"
 						if p.Name != "" { // the name holds {set} and {id}
@@ -189,7 +191,7 @@ func TestEveryDeclaredLayout(t *testing.T) {
 									put(t, strings.Replace(path(pattern), "x.png", "m"+n+".png", 1), func(b *bytes.Buffer) error { return png.Encode(b, white) })
 								}
 								return
-							case strings.HasSuffix(pattern, ".nii.gz"):
+							case strings.HasSuffix(pattern, ".nii.gz"), strings.HasSuffix(pattern, ".nii"):
 								putNIfTI(t, path(pattern), [3]int{12, 10, 11}, func(x, _, _ int) float32 {
 									if values := d.Rules[d.Targets[0]].Values; len(values) > 0 && pattern != p.Image {
 										return float32(values[0])
@@ -216,6 +218,11 @@ func TestEveryDeclaredLayout(t *testing.T) {
 						if p.Valid != "" {
 							write(p.Valid)
 						}
+					}
+				}
+				for file, text := range lists {
+					if file != "" {
+						put(t, filepath.Join(dir, file), func(b *bytes.Buffer) error { b.WriteString(text); return nil })
 					}
 				}
 				if d.Patient.Table != "" {
@@ -255,11 +262,15 @@ func TestEveryDeclaredLayout(t *testing.T) {
 }
 
 // idsFor are names of six cases, three for each side, that a declaration takes.
-func idsFor(t *testing.T, d *Decl, p patterns) []string {
+func idsFor(t *testing.T, d *Decl, l layout) []string {
 	t.Helper()
+	p, only := l.Pool, []*regexp.Regexp{regexp.MustCompile(l.Pool.Only)}
+	if l.Test != nil {
+		only = append(only, regexp.MustCompile(l.Test.Only))
+	}
 	for _, form := range []string{
 		"case%d", "Image_%02dL", "%d_", "%d_5", "video%02d_1", "patient%03d_frame01", "patient%d_raw0001", "amos_%04d", "amos_05%02d",
-		"2018111417562593%d080.80", "%d",
+		"2018111417562593%d080.80", "%d", "BraTS-GLI-%05d-000", "UKCHLL%03d",
 	} {
 		if p.Name != "" && strings.Contains(form, "_") { // {set} takes none
 			continue
@@ -274,7 +285,9 @@ func idsFor(t *testing.T, d *Decl, p patterns) []string {
 		}
 		fits := d.Patient.Table != "" || d.Patient.assign("", cases) == nil
 		for _, id := range ids {
-			fits = fits && regexp.MustCompile(p.Only).MatchString(id)
+			for _, re := range only {
+				fits = fits && re.MatchString(id)
+			}
 		}
 		if fits {
 			return ids
