@@ -3,6 +3,7 @@ package data
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -399,5 +400,17 @@ func writeEndoVis(f fixture, first, second string) {
 		f.picture(frame(0, 10), dir+"/ground_truth/Left_Prograsp_Forceps_labels/"+n.frame+".png")
 		f.picture(frame(0, 0, 30), dir+"/ground_truth/Maryland_Bipolar_Forceps_labels/"+n.frame+".png")
 		f.text(dir+"/camera_calibration.txt", "x")
+	}
+}
+
+// A case that the official split lists and that is not there is named: the split would be smaller without a word.
+func TestListedCaseIsMissing(t *testing.T) {
+	f := fixture{t, t.TempDir()}
+	writeKvasirInstrument(f)
+	f.text("kvasir-instrument/train.txt", "ckcu8ty6z00003b5yzfaezbs5.jpg\nckcu8vbe600003b5y9k9bmz0r.jpg\n")
+	f.text("kvasir-instrument/test.txt", "ckcu9h4vg000a3b5yn9e6xkch.jpg\nckcua00000000000000000000.jpg\n")
+	_, err := Open("kvasir_instrument", Options{Root: f.root})
+	if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "test.txt lists ckcua00000000000000000000") {
+		t.Errorf("error is %v, want one that names the case", err)
 	}
 }
