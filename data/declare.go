@@ -48,6 +48,7 @@ type layout struct {
 // patterns are paths with {id}, {set} for another part that is the same in all files of a case, and {any} for one that is
 // not looked at. A path that ends in / is a folder.
 type patterns struct {
+	List    string            `toml:"list"` // a file of cases' names, one a line: others are not on this side
 	Only    string            `toml:"only"` // a regular expression over the case's name: others are not of this benchmark
 	Name    string            `toml:"name"` // of cases, where {id} alone is not one: "{set}_{id}"
 	Image   string            `toml:"image"`

@@ -84,8 +84,11 @@ func (v *volume) count() (map[string][]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, votes := map[string][]int{}, map[string][]uint8{}
+	out, votes, least := map[string][]int{}, map[string][]uint8{}, map[string]int{}
 	for target, files := range v.masks {
+		if least[target], err = v.agree(target); err != nil {
+			return nil, err
+		}
 		out[target] = make([]int, at.slices())
 		if len(files) > 1 {
 			votes[target] = make([]uint8, vol.Size[0]*vol.Size[1]*vol.Size[2])
@@ -94,7 +97,7 @@ func (v *volume) count() (map[string][]int, error) {
 	err = v.labelled(vol, func(target string, voxel [3]int) {
 		if all := votes[target]; all != nil {
 			i := (voxel[2]*vol.Size[1]+voxel[1])*vol.Size[0] + voxel[0]
-			if all[i]++; int(all[i]) != max(1, v.decl.Rules[target].Agree) {
+			if all[i]++; int(all[i]) != least[target] {
 				return
 			}
 		}

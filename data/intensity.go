@@ -38,11 +38,15 @@ func (in *intensity) check() error {
 type window struct {
 	low, scale float32
 	blackZero  bool // voxels that are 0, the air around a scan, stay black
+	inverted   bool // small values are bright
 }
 
 // grey returns a value's grey value, rounded; what is not a number is black.
 func (w window) grey(v float32) uint8 {
 	g := (v - w.low) * w.scale
+	if w.inverted {
+		g = 255 - g
+	}
 	switch {
 	case !(g > 0) || w.blackZero && v == 0:
 		return 0
@@ -141,7 +145,7 @@ func (d *Decl) readImage(path string) (*Image, error) {
 		return nil, fmt.Errorf("%w: read %q: it has more than 8 bits a pixel and nothing says how these become grey values: "+
 			"declare [intensity] with window = [low, high], or percentiles = [0.5, 99.5]", ErrInvalid, path)
 	}
-	width, height, voxels, err := readPlane(path, d.Planes.Image, "image")
+	v, voxels, err := readPlane(path, d.Planes.Image, "image")
 	if err != nil {
 		return nil, err
 	}
@@ -149,11 +153,12 @@ func (d *Decl) readImage(path string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: read %q: %w", ErrInvalid, path, err)
 	}
+	w.inverted = v.Inverted
 	grey := make([]uint8, len(voxels))
 	for i, v := range voxels {
 		grey[i] = w.grey(v)
 	}
-	return greyImage(width, height, grey), nil
+	return greyImage(v.Size[0], v.Size[1], grey), nil
 }
 
 // readMask reads a mask by a rule.
@@ -169,11 +174,11 @@ func (d *Decl) readMask(r rule, path string) (*Mask, error) {
 		}
 		return r.mask(picture), nil
 	}
-	width, height, voxels, err := readPlane(path, d.Planes.Mask, "mask")
+	v, voxels, err := readPlane(path, d.Planes.Mask, "mask")
 	if err != nil {
 		return nil, err
 	}
-	m := NewMask(width, height)
+	m := NewMask(v.Size[0], v.Size[1])
 	if err := r.labels(voxels, func(i int) { m.Pix[i] = 1 }); err != nil {
 		return nil, fmt.Errorf("%w: read %q: %w", ErrInvalid, path, err)
 	}
@@ -184,20 +189,19 @@ func (d *Decl) readMask(r rule, path string) (*Mask, error) {
 }
 
 // readPlane reads one plane of a file, rows from top to bottom.
-func readPlane(path string, want *int, what string) (width, height int, out []float32, err error) {
-	v, err := format.OpenVolume(path)
-	if err != nil {
-		return 0, 0, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+func readPlane(path string, want *int, what string) (v *format.Volume, out []float32, err error) {
+	if v, err = format.OpenVolume(path); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	plane := 0
 	if want != nil {
 		plane = *want
 	} else if v.Size[2] > 1 {
-		return 0, 0, nil, fmt.Errorf("%w: read %q: it holds %d planes: declare planes.%s, the number of the one that is meant, from 0, or engine = %q",
+		return nil, nil, fmt.Errorf("%w: read %q: it holds %d planes: declare planes.%s, the number of the one that is meant, from 0, or engine = %q",
 			ErrInvalid, path, v.Size[2], what, engineVolumes)
 	}
 	if plane >= v.Size[2] {
-		return 0, 0, nil, fmt.Errorf("%w: read %q: it holds %d planes and planes.%s is %d", ErrInvalid, path, v.Size[2], what, plane)
+		return nil, nil, fmt.Errorf("%w: read %q: it holds %d planes and planes.%s is %d", ErrInvalid, path, v.Size[2], what, plane)
 	}
 	err = v.Planes(0, func(z int, voxels []float32) error {
 		if z != plane {
@@ -207,9 +211,9 @@ func readPlane(path string, want *int, what string) (width, height int, out []fl
 		return format.ErrStop
 	})
 	if err != nil && !errors.Is(err, format.ErrStop) {
-		return 0, 0, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return v.Size[0], v.Size[1], out, nil
+	return v, out, nil
 }
 
 // greyImage repeats grey values over the channels.

@@ -284,7 +284,10 @@ func (p patterns) find(dir string, d *Decl) (cases []fileCase, fields bool, reas
 		return nil, false, "", e
 	}
 	if len(images) == 0 {
-		return nil, false, fmt.Sprintf("nothing is called %s", p.Image), nil
+		return nil, false, fmt.Sprintf("nothing is called %s", cmp.Or(p.List, p.Image)), nil
+	}
+	if lost, err := p.notListed(dir, images); err != nil || len(lost) > 0 {
+		return nil, false, "", cmp.Or(err, incomplete(dir, lost))
 	}
 	withField, wanted, lacking, noField := 0, 0, []string(nil), []string(nil)
 	for _, img := range images {
@@ -345,7 +348,14 @@ func (p patterns) match(dir, pattern string) ([]found, error) {
 		only := regexp.MustCompile(p.Only) // it was compiled when the declaration was read
 		out = slices.DeleteFunc(out, func(f found) bool { return !only.MatchString(p.named(f)) })
 	}
-	return out, err
+	if p.List == "" || err != nil {
+		return out, err
+	}
+	listed, err := readList(filepath.Join(dir, filepath.FromSlash(p.List)))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(out, func(f found) bool { return !listed[p.named(f)] }), nil
 }
 
 // named is the name of the case that a file is of.

@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -29,11 +30,41 @@ func (f *files) UnmarshalTOML(v any) error {
 
 // rule says which pixels of a target's mask files are inside. Without any the grey value decides, from 128 on.
 type rule struct {
-	AtLeast int      `toml:"at_least"` // grey values from this on: 1 to 255, of volumes 1 to 65,535
-	Values  []int    `toml:"values"`   // these grey values
-	Colours [][3]int `toml:"colours"`  // these colours, R, G, B
-	Fill    bool     `toml:"fill"`     // the files hold outlines: what they enclose is inside too
-	Agree   int      `toml:"agree"`    // of several files so many must have the pixel; 0: one, their union
+	AtLeast int       `toml:"at_least"` // grey values from this on: 1 to 255, of volumes 1 to 65,535
+	Values  []int     `toml:"values"`   // these grey values
+	Colours [][3]int  `toml:"colours"`  // these colours, R, G, B
+	Fill    bool      `toml:"fill"`     // the files hold outlines: what they enclose is inside too
+	Agree   agreement `toml:"agree"`    // of several files so many must have the pixel; missing: one, their union
+}
+
+// agreement is how many of several files must have a pixel: so many, or a share of those that are there.
+type agreement struct {
+	count int     // 1 or more, or 0 where there is a share, or nothing is said
+	share float64 // above 0 and below 1
+}
+
+// UnmarshalTOML takes a whole number, or a share below 1.
+func (a *agreement) UnmarshalTOML(v any) error {
+	*a = agreement{}
+	switch v := v.(type) {
+	case int64:
+		if a.count = int(v); v >= 1 && v <= 255 {
+			return nil
+		}
+	case float64:
+		if a.share = v; v > 0 && v < 1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("agree is %v, want so many files, as agree = 2, or a share of them below 1, as agree = 0.75", v)
+}
+
+// of returns how many of so many files it takes.
+func (a agreement) of(files int) (int, error) {
+	if a.count > files {
+		return 0, fmt.Errorf("agree is %d and there are %d files", a.count, files)
+	}
+	return max(1, a.count, int(math.Ceil(a.share*float64(files)-1e-9))), nil // 0.1 * 30 is more than 3
 }
 
 // check refuses a rule that can't be meant. Files of more than 8 bits, deep, have greater values.
@@ -55,8 +86,6 @@ func (r rule) check(target string, deep bool) error {
 		return fmt.Errorf("rule.%s: grey values go from 0 to %d", target, most)
 	case slices.ContainsFunc(r.Colours, func(c [3]int) bool { return !in(c[0], 255) || !in(c[1], 255) || !in(c[2], 255) }):
 		return fmt.Errorf("rule.%s: parts of colours go from 0 to 255", target)
-	case r.Agree < 0:
-		return fmt.Errorf("rule.%s: agree is %d, want 1 or more", target, r.Agree)
 	}
 	return nil
 }
@@ -98,11 +127,15 @@ func (r rule) label(v float32) (bool, error) {
 	if len(r.Values) == 0 {
 		return v >= 0.5, nil
 	}
-	if v != float32(int(v)) {
+	whole := math.Round(float64(v))
+	if !(math.Abs(float64(v)-whole) <= labelRounding) {
 		return false, fmt.Errorf("a voxel is %g: labels are whole numbers", v)
 	}
-	return slices.Contains(r.Values, int(v)), nil
+	return slices.Contains(r.Values, int(whole)), nil
 }
+
+// labelRounding is how far a label may be from a whole number: some files scale theirs.
+const labelRounding = 1e-3
 
 // labels calls put with the index of every voxel that is inside.
 func (r rule) labels(voxels []float32, put func(i int)) error {
@@ -121,6 +154,10 @@ func (r rule) labels(voxels []float32, put func(i int)) error {
 // read puts the mask of a target together from its files.
 func (d *Decl) read(target string, paths []string, imagePath string, img *Image) (*Mask, error) {
 	r := d.Rules[target]
+	least, err := r.Agree.of(len(paths))
+	if err != nil {
+		return nil, fmt.Errorf("%w: rule.%s, masks of %q: %w", ErrInvalid, target, imagePath, err)
+	}
 	votes := make([]int, img.Width*img.Height)
 	for _, path := range paths {
 		m, err := d.readMask(r, path)
@@ -136,7 +173,7 @@ func (d *Decl) read(target string, paths []string, imagePath string, img *Image)
 	}
 	out := NewMask(img.Width, img.Height)
 	for i, n := range votes {
-		if n >= max(1, r.Agree) {
+		if n >= least {
 			out.Pix[i] = 1
 		}
 	}

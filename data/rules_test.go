@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -46,10 +47,24 @@ func TestRules(t *testing.T) {
 		}
 	}
 	for name, r := range map[string]rule{
-		"two ways": {AtLeast: 3, Values: []int{1}}, "value of 256": {Values: []int{256}}, "colour": {Colours: [][3]int{{0, 0, 300}}}, "agree": {Agree: -1},
+		"two ways": {AtLeast: 3, Values: []int{1}}, "value of 256": {Values: []int{256}}, "colour": {Colours: [][3]int{{0, 0, 300}}},
 	} {
 		if r.check("x", false) == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestLabels: some files scale their labels, which then are whole numbers but for rounding.
+func TestLabels(t *testing.T) {
+	for value, want := range map[float32]bool{2: true, 2.0004: true, 1.9996: true, 0: false, 1: false, 3: false} {
+		if got, err := (rule{Values: []int{2}}).label(value); err != nil || got != want {
+			t.Errorf("%g: %v, %v, want %v", value, got, err, want)
+		}
+	}
+	for _, value := range []float32{1.5, 2.01, float32(math.NaN()), float32(math.Inf(1))} {
+		if _, err := (rule{Values: []int{2}}).label(value); err == nil {
+			t.Errorf("%g is taken for a label", value)
 		}
 	}
 }
@@ -89,10 +104,39 @@ func TestSeveralFiles(t *testing.T) {
 		put(t, paths[i], func(b *bytes.Buffer) error { return png.Encode(b, m) })
 	}
 	img := &Image{Width: 4, Height: 1, Pix: make([]uint8, 12)}
-	for agree, want := range map[int][]uint8{0: {1, 1, 1, 1}, 2: {0, 0, 1, 0}, 3: {0, 0, 1, 0}} {
-		m, err := (&Decl{Rules: map[string]rule{"x": {Agree: agree}}}).read("x", paths, "image.png", img)
+	read := func(agree string) (*Mask, error) {
+		rule := ""
+		if agree != "" {
+			rule = "[rule.x]\nagree = " + agree + "\n"
+		}
+		d, err := parseDeclaration("test.toml", "targets = [\"x\"]\nengine = \"pairs\"\n"+rule)
+		if err != nil {
+			return nil, err
+		}
+		return d.read("x", paths, "image.png", img)
+	}
+	for agree, want := range map[string][]uint8{
+		"": {1, 1, 1, 1}, "1": {1, 1, 1, 1}, "2": {0, 0, 1, 0}, "3": {0, 0, 1, 0},
+		"0.3": {1, 1, 1, 1}, "0.34": {0, 0, 1, 0}, "0.6": {0, 0, 1, 0}, "0.99": {0, 0, 1, 0},
+	} {
+		m, err := read(agree)
 		if err != nil || !reflect.DeepEqual(m.Pix, want) {
-			t.Errorf("agree %d: %v, %v, want %v", agree, m, err, want)
+			t.Errorf("agree %q: %v, %v, want %v", agree, m, err, want)
+		}
+	}
+	for agree, want := range map[string]string{
+		"4": "agree is 4 and there are 3 files", "0": "agree is 0", "-1": "agree is -1", "1.5": "agree is 1.5", "0.0": "agree is 0", "1.0": "agree is 1", `"all"`: "agree is all",
+	} {
+		if _, err := read(agree); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("agree %s: %v, want an error with %q", agree, err, want)
+		}
+	}
+	for _, c := range []struct {
+		share       float64
+		files, want int
+	}{{0.75, 4, 3}, {0.75, 3, 3}, {0.75, 1, 1}, {0.5, 2, 1}, {0.5, 3, 2}, {0.1, 30, 3}, {0.01, 5, 1}, {0.99, 4, 4}} {
+		if got, err := (agreement{share: c.share}).of(c.files); err != nil || got != c.want {
+			t.Errorf("%g of %d files are %d, %v, want %d", c.share, c.files, got, err, c.want)
 		}
 	}
 	if _, err := (&Decl{}).read("x", paths, "image.png", &Image{Width: 5, Height: 1}); err == nil {
@@ -111,8 +155,9 @@ func TestEveryDeclaredLayout(t *testing.T) {
 			t.Run(name+"/"+l.Name, func(t *testing.T) {
 				root := t.TempDir()
 				dir := filepath.Join(root, filepath.FromSlash(d.Folders[0]))
-				ids := idsFor(t, d, l.Pool)
+				ids := idsFor(t, d, l)
 				table := fmt.Sprintf("%s,%s\n", d.Patient.Case, d.Patient.Group)
+				lists := map[string]string{}
 				sides := []*patterns{&l.Pool}
 				if l.Test != nil {
 					sides = append(sides, l.Test)
@@ -123,6 +168,7 @@ func TestEveryDeclaredLayout(t *testing.T) {
 						if l.Test != nil && p.Prefix == "" && l.Pool.Prefix == "" {
 							id = ids[3*k+i]
 						}
+						lists[p.List] += id + "\n"
 						table += fmt.Sprintf("%s,patient%s\n", id, id)
 						set := "training"
 						if p.Name != "" { // the name holds {set} and {id}
@@ -145,7 +191,7 @@ func TestEveryDeclaredLayout(t *testing.T) {
 									put(t, strings.Replace(path(pattern), "x.png", "m"+n+".png", 1), func(b *bytes.Buffer) error { return png.Encode(b, white) })
 								}
 								return
-							case strings.HasSuffix(pattern, ".nii.gz"):
+							case strings.HasSuffix(pattern, ".nii.gz"), strings.HasSuffix(pattern, ".nii"):
 								putNIfTI(t, path(pattern), [3]int{12, 10, 11}, func(x, _, _ int) float32 {
 									if values := d.Rules[d.Targets[0]].Values; len(values) > 0 && pattern != p.Image {
 										return float32(values[0])
@@ -172,6 +218,11 @@ func TestEveryDeclaredLayout(t *testing.T) {
 						if p.Valid != "" {
 							write(p.Valid)
 						}
+					}
+				}
+				for file, text := range lists {
+					if file != "" {
+						put(t, filepath.Join(dir, file), func(b *bytes.Buffer) error { b.WriteString(text); return nil })
 					}
 				}
 				if d.Patient.Table != "" {
@@ -211,11 +262,15 @@ func TestEveryDeclaredLayout(t *testing.T) {
 }
 
 // idsFor are names of six cases, three for each side, that a declaration takes.
-func idsFor(t *testing.T, d *Decl, p patterns) []string {
+func idsFor(t *testing.T, d *Decl, l layout) []string {
 	t.Helper()
+	p, only := l.Pool, []*regexp.Regexp{regexp.MustCompile(l.Pool.Only)}
+	if l.Test != nil {
+		only = append(only, regexp.MustCompile(l.Test.Only))
+	}
 	for _, form := range []string{
 		"case%d", "Image_%02dL", "%d_", "%d_5", "video%02d_1", "patient%03d_frame01", "patient%d_raw0001", "amos_%04d", "amos_05%02d",
-		"2018111417562593%d080.80", "%d",
+		"2018111417562593%d080.80", "%d", "BraTS-GLI-%05d-000", "UKCHLL%03d",
 	} {
 		if p.Name != "" && strings.Contains(form, "_") { // {set} takes none
 			continue
@@ -230,7 +285,9 @@ func idsFor(t *testing.T, d *Decl, p patterns) []string {
 		}
 		fits := d.Patient.Table != "" || d.Patient.assign("", cases) == nil
 		for _, id := range ids {
-			fits = fits && regexp.MustCompile(p.Only).MatchString(id)
+			for _, re := range only {
+				fits = fits && re.MatchString(id)
+			}
 		}
 		if fits {
 			return ids

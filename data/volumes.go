@@ -122,6 +122,7 @@ func (v *volume) read() (map[int]*Sample, error) {
 		return vol.Planes(channel, func(_ int, voxels []float32) error { see(voxels); return nil })
 	})
 	if err == nil {
+		window.inverted = vol.Inverted
 		err = vol.Planes(channel, func(z int, voxels []float32) error {
 			at.scatter(z, voxels, chosen, func(slice, pixel int, value float32) { grey[slice][pixel] = window.grey(value) })
 			return nil
@@ -167,17 +168,29 @@ func (v *volume) masksOf(vol *format.Volume, at view, chosen map[int]bool) (map[
 		}
 	})
 	for target, bySlice := range out {
-		least := uint8(max(1, v.decl.Rules[target].Agree))
+		least, wrong := v.agree(target)
+		if wrong != nil {
+			return nil, wrong
+		}
 		for _, m := range bySlice {
 			for i, votes := range m.Pix {
 				m.Pix[i] = 0
-				if votes >= least {
+				if int(votes) >= least {
 					m.Pix[i] = 1
 				}
 			}
 		}
 	}
 	return out, err
+}
+
+// agree is how many files must have a voxel that is inside a target.
+func (v *volume) agree(target string) (int, error) {
+	least, err := v.decl.Rules[target].Agree.of(len(v.masks[target]))
+	if err != nil {
+		return 0, fmt.Errorf("%w: rule.%s, masks of %q: %w", ErrInvalid, target, v.fileCase.image, err)
+	}
+	return least, nil
 }
 
 // labelled goes through the voxels that are inside a target, once for each file that says so. Each file is read once.

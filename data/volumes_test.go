@@ -271,18 +271,24 @@ func TestRatersAgree(t *testing.T) {
 			})
 		}
 	}
-	text := strings.NewReplacer(`["a", "b"]`, `["a"]`, "[rule.b]\nvalues = [2, 3]", "agree = 2", "images/{id}.nii.gz", "{id}/image.nii.gz",
-		`"labels/{id}.nii.gz"`, `["{id}/r0.nii.gz", "{id}/r1.nii.gz", "{id}/r2.nii.gz"]`).Replace(volumeTOML)
-	b, err := openTOML(t, dir, text, Options{Target: "a"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := b.Pool[0].Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []uint8{0, 0, 1, 1}; len(b.Pool) != 1 || !reflect.DeepEqual(s.Masks["a"].Pix, want) { // the right is on the left
-		t.Errorf("%d slices, mask %v, want %v", len(b.Pool), s.Masks["a"].Pix, want)
+	for agree, want := range map[string][]uint8{"1": {0, 1, 1, 1}, "2": {0, 0, 1, 1}, "0.5": {0, 0, 1, 1}, "0.75": {0, 0, 0, 1}} { // the right is on the left
+		text := strings.NewReplacer(`["a", "b"]`, `["a"]`, "[rule.b]\nvalues = [2, 3]", "agree = "+agree, "images/{id}.nii.gz", "{id}/image.nii.gz",
+			`"labels/{id}.nii.gz"`, `["{id}/r0.nii.gz", "{id}/r1.nii.gz", "{id}/r2.nii.gz"]`).Replace(volumeTOML)
+		b, err := openTOML(t, dir, text, Options{Target: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := b.Pool[0].Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Pool) != 1 || !reflect.DeepEqual(s.Masks["a"].Pix, want) {
+			t.Errorf("agree %s: %d slices, mask %v, want %v", agree, len(b.Pool), s.Masks["a"].Pix, want)
+		}
+		_, err = openTOML(t, dir, strings.Replace(text, "agree = "+agree, "agree = 4", 1), Options{Target: "a"})
+		if err == nil || !strings.Contains(err.Error(), "agree is 4 and there are 3 files") {
+			t.Errorf("four of three files: %v", err)
+		}
 	}
 }
 

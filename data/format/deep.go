@@ -2,7 +2,6 @@ package format
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,54 +11,57 @@ import (
 	"os"
 )
 
-// isDeep tells pictures with 16 bits of grey. A TIFF's head does not say so, so its directory is read.
-func isDeep(path string, head []byte) bool {
-	switch sniff(head) {
-	case "PNG":
-		return len(head) > 25 && head[24] == 16 && head[25] == 0
-	case "TIFF":
-		f, err := os.Open(path)
-		if err != nil {
-			return false
-		}
-		defer f.Close()
-		config, err := decodeConfig("TIFF", bufio.NewReader(f))
-		return err == nil && config.ColorModel == color.Gray16Model
-	case "PNM":
-		p, err := pnmHeader(bufio.NewReader(bytes.NewReader(head)))
-		return err == nil && p.most > 255 && p.channels() == 1
+// openGrey opens a picture of 16 bits of grey; ok is false for all others. The caller closes the file.
+func openGrey(path string) (f *os.File, s *source, size image.Config, ok bool, err error) {
+	if f, err = os.Open(path); err != nil {
+		return nil, nil, size, false, err
 	}
-	return false
+	if s, err = open(f); err == nil {
+		size, err = s.config()
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, size, false, err
+	}
+	return f, s, size, size.ColorModel == color.Gray16Model, nil
+}
+
+// isDeep tells pictures with 16 bits of grey. Of others, and of damaged ones, the reader of pictures says what is wrong.
+func isDeep(path string, head []byte) bool {
+	if sniff(head) == "" {
+		return false
+	}
+	f, _, _, ok, err := openGrey(path)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return ok
+}
+
+// notDeep is what is wrong with a picture that is none with 16 bits of grey.
+func notDeep(path string) error {
+	f, s, size, _, err := openGrey(path)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if size.ColorModel == color.RGBA64Model || size.ColorModel == color.NRGBA64Model {
+		return errDeep(s.kind)
+	}
+	return nil
 }
 
 // openDeep opens a picture with 16 bits of grey as a volume of one plane, whose values are those of the file.
-func openDeep(path string, head []byte) (*Volume, error) {
-	kind := sniff(head)
-	config, err := readDeep(path, kind, func(r *bufio.Reader) (any, error) { return decodeConfig(kind, r) })
+func openDeep(path string, _ []byte) (*Volume, error) {
+	f, s, size, _, err := openGrey(path)
 	if err != nil {
 		return nil, err
 	}
-	size := config.(image.Config)
-	v := &Volume{Kind: kind, Size: [3]int{size.Width, size.Height, 1}, Channels: 1}
+	f.Close()
+	v := &Volume{Kind: s.kind, Size: [3]int{size.Width, size.Height, 1}, Channels: 1}
 	v.read = func(_ int, fn func(int, []float32) error) error {
-		voxels := make([]float32, size.Width*size.Height)
-		_, err := readDeep(path, kind, func(r *bufio.Reader) (any, error) {
-			if kind == "PNM" {
-				return nil, deepPNM(r, voxels)
-			}
-			img, err := decodePixels(kind, r, size)
-			grey, ok := img.(*image.Gray16)
-			if err == nil && !ok {
-				err = fmt.Errorf("%w: its pixels are no grey values of 16 bits", ErrUnsupported)
-			}
-			if err != nil {
-				return nil, explain(kind, err)
-			}
-			for i := range voxels {
-				voxels[i] = float32(binary.BigEndian.Uint16(grey.Pix[2*i:]))
-			}
-			return nil, nil
-		})
+		voxels, err := readDeep(path, size)
 		if err != nil {
 			return err
 		}
@@ -68,30 +70,39 @@ func openDeep(path string, head []byte) (*Volume, error) {
 	return v, nil
 }
 
-// readDeep opens a picture, unpacked, of one page where it is a TIFF.
-func readDeep(path, kind string, read func(r *bufio.Reader) (any, error)) (any, error) {
-	f, err := os.Open(path)
+// readDeep reads the values of a picture, of which only the size is known.
+func readDeep(path string, was image.Config) ([]float32, error) {
+	f, s, size, ok, err := openGrey(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if kind == "TIFF" {
-		if err := onePage(f); err != nil {
-			return nil, err
-		}
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return nil, err
-		}
+	if !ok || size.Width != was.Width || size.Height != was.Height {
+		return nil, errors.New("the file has changed")
 	}
-	if kind == "PNM" {
-		s, err := openAt(path, 0, 0) // it may be packed
-		if err != nil {
-			return nil, err
+	voxels := make([]float32, size.Width*size.Height)
+	if s.kind == "PNM" {
+		r, err := s.reader()
+		if err == nil {
+			err = deepPNM(r, voxels)
 		}
-		defer s.Close()
-		return read(bufio.NewReader(s))
+		if err == nil {
+			err = s.whole(r)
+		}
+		return voxels, err
 	}
-	return read(bufio.NewReader(f))
+	img, err := s.pixels(size)
+	if err != nil {
+		return nil, err
+	}
+	grey, ok := img.(*image.Gray16)
+	if !ok {
+		return nil, fmt.Errorf("%w: its pixels are no grey values of 16 bits", ErrUnsupported)
+	}
+	for i := range voxels {
+		voxels[i] = float32(binary.BigEndian.Uint16(grey.Pix[2*i:]))
+	}
+	return voxels, nil
 }
 
 // deepPNM reads the values of a PNM picture of grey.
@@ -100,9 +111,6 @@ func deepPNM(r *bufio.Reader, voxels []float32) error {
 	if err != nil {
 		return err
 	}
-	if p.width*p.height != len(voxels) || p.channels() != 1 {
-		return errors.New("the file has changed")
-	}
 	var pair [2]byte
 	for i := range voxels {
 		value := 0
@@ -110,6 +118,9 @@ func deepPNM(r *bufio.Reader, voxels []float32) error {
 			value, err = pnmNumber(r)
 		} else if _, err = io.ReadFull(r, pair[:]); err == nil {
 			value = int(binary.BigEndian.Uint16(pair[:]))
+		}
+		if err == nil && value > p.most {
+			err = fmt.Errorf("a value of %d, more than white, %d", value, p.most)
 		}
 		if err != nil {
 			return noEOF(err)

@@ -1,10 +1,8 @@
 package format
 
 import (
-	"encoding/binary"
-	"errors"
+	"bytes"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strconv"
@@ -22,7 +20,6 @@ type dicomFile struct {
 	rows, cols   int
 	frames       int
 	number       number
-	keep         int // bits of a number that count
 	slope, inter float64
 	inverted     bool // MONOCHROME1: small values are bright
 	pixels       int64
@@ -34,8 +31,9 @@ type dicomFile struct {
 	direction    []float64  // of rows and of columns
 }
 
-// readDICOM reads a file's header. The library reads it, once it is known that every length in it fits into the file: it
-// would otherwise set memory aside for what a damaged file claims. Voxels are read from the file, one frame after the other.
+// readDICOM reads a file's header. The library is given the elements that are of use, once it is known that every length of
+// the file's fits into it: it would otherwise set memory aside for what a damaged file claims. Voxels are read from the file,
+// one frame after the other.
 func readDICOM(path string) (d *dicomFile, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -55,7 +53,7 @@ func readDICOM(path string) (d *dicomFile, err error) {
 	if err := w.walk(); err != nil {
 		return nil, err
 	}
-	set, err := dicom.Parse(io.NewSectionReader(f, 0, w.pixelElement), w.pixelElement, nil)
+	set, err := dicom.Parse(bytes.NewReader(w.header), int64(len(w.header)), nil, dicom.AllowMissingMetaElementGroupLength())
 	if err != nil {
 		return nil, fmt.Errorf("%w: its header: %w", ErrCorrupt, err)
 	}
@@ -99,7 +97,7 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 		}
 		return int(n[0]), nil
 	}
-	var allocated, samples, sign int
+	var allocated, stored, samples, sign int
 	for _, field := range []struct {
 		t                      tag.Tag
 		name                   string
@@ -108,7 +106,7 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 	}{
 		{tag.Rows, "Rows", 1, MaxPlane, -1, &d.rows}, {tag.Columns, "Columns", 1, MaxPlane, -1, &d.cols},
 		{tag.NumberOfFrames, "NumberOfFrames", 1, 1 << 16, 1, &d.frames}, {tag.BitsAllocated, "BitsAllocated", 1, 64, -1, &allocated},
-		{tag.BitsStored, "BitsStored", 1, 64, 0, &d.keep}, {tag.SamplesPerPixel, "SamplesPerPixel", 1, 4, 1, &samples},
+		{tag.BitsStored, "BitsStored", 1, 64, 0, &stored}, {tag.SamplesPerPixel, "SamplesPerPixel", 1, 4, 1, &samples},
 		{tag.PixelRepresentation, "PixelRepresentation", 0, 1, 0, &sign}, {tag.InstanceNumber, "InstanceNumber", -1 << 30, 1 << 30, 0, &d.instance},
 	} {
 		var err error
@@ -121,10 +119,11 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 		return fmt.Errorf("%w: a DICOM picture in colour: write its grey values, or PNG", ErrUnsupported)
 	case allocated != 8 && allocated != 16 && allocated != 32:
 		return fmt.Errorf("%w: %d bits for each voxel, want 8, 16 or 32", ErrUnsupported, allocated)
-	case d.keep == 0 || d.keep > allocated:
-		d.keep = allocated
+	case stored > allocated:
+		return fmt.Errorf("%w: BitsStored is %d and BitsAllocated %d", ErrCorrupt, stored, allocated)
 	}
-	d.number = number{bytes: allocated / 8, kind: unsigned, order: w.order}
+	// The bits above those that are stored may hold overlays.
+	d.number = number{bytes: allocated / 8, kind: unsigned, order: w.order, bits: stored}
 	if sign == 1 {
 		d.number.kind = signed
 	}
@@ -132,7 +131,9 @@ func (d *dicomFile) parse(set *dicom.Dataset, w *dicomWalk) error {
 		return fmt.Errorf("%w: it claims %d bytes of voxels and has %d: copy it again from where you have it", ErrCorrupt, need, w.pixelBytes)
 	}
 	words, _ := dicomValues(set, tag.PhotometricInterpretation)
-	d.inverted = len(words) > 0 && words[0] == "MONOCHROME1"
+	if d.inverted = len(words) > 0 && words[0] == "MONOCHROME1"; len(words) > 0 && !strings.HasPrefix(words[0], "MONOCHROME") {
+		return fmt.Errorf("%w: a DICOM picture whose values are %s, want grey values: write those, or PNG", ErrUnsupported, words[0])
+	}
 	if words, _ = dicomValues(set, tag.SeriesInstanceUID); len(words) > 0 {
 		d.series = words[0]
 	}
@@ -168,24 +169,7 @@ func (d *dicomFile) planes(fn func(frame int, voxels []float32) error) error {
 		return err
 	}
 	defer s.Close()
-	if d.keep == 8*d.number.bytes {
-		return l.planes(s, 0, fn)
-	}
-	// The bits above those that count may hold overlays.
-	l.slope = 0
-	wide := l
-	wide.kind = unsigned
-	limit := math.Ldexp(1, d.keep)
-	return wide.planes(s, 0, func(z int, voxels []float32) error {
-		for i, v := range voxels {
-			value := math.Mod(float64(v), limit)
-			if d.number.kind == signed && value >= limit/2 {
-				value -= limit
-			}
-			voxels[i] = float32(value*d.slope + d.inter)
-		}
-		return fn(z, voxels)
-	})
+	return l.planes(s, 0, fn)
 }
 
 // affine is that of frames step apart, in mm along x, y and z. DICOM's millimetres go to the left and to the back.
@@ -207,7 +191,7 @@ func openDICOM(path string, _ []byte) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Volume{Kind: "DICOM", Size: [3]int{d.cols, d.rows, d.frames}, Channels: 1}
+	v := &Volume{Kind: "DICOM", Size: [3]int{d.cols, d.rows, d.frames}, Channels: 1, Inverted: d.inverted}
 	v.Spacing = [3]float64{d.spacing[1], d.spacing[0], max(d.between, 0)}
 	if v.Spacing[2] == 0 {
 		v.Spacing[2] = 1
@@ -219,164 +203,4 @@ func openDICOM(path string, _ []byte) (*Volume, error) {
 	}
 	v.read = func(_ int, fn func(int, []float32) error) error { return d.planes(fn) }
 	return v, nil
-}
-
-// dicomWalk goes over the elements of a file without reading their values, up to the voxels.
-type dicomWalk struct {
-	r     io.ReaderAt
-	size  int64
-	order binary.ByteOrder
-
-	pixelElement       int64 // where the element of the voxels begins
-	pixels, pixelBytes int64
-}
-
-// The transfer syntaxes that are read (DICOM PS3.5, A).
-const (
-	implicitLittle = "1.2.840.10008.1.2"
-	explicitLittle = "1.2.840.10008.1.2.1"
-	explicitBig    = "1.2.840.10008.1.2.2"
-)
-
-const undefinedLength = 0xffffffff
-
-// element is one at some place of the file.
-type dicomElement struct {
-	group, element uint16
-	vr             string
-	value          int64 // where it begins
-	length         uint32
-}
-
-func (w *dicomWalk) element(at int64, explicit bool) (e dicomElement, err error) {
-	b := make([]byte, 12)
-	n, err := w.r.ReadAt(b, at)
-	if n < len(b) && err != nil && !errors.Is(err, io.EOF) {
-		return e, err
-	}
-	if n < 8 {
-		return e, io.ErrUnexpectedEOF
-	}
-	e.group, e.element = w.order.Uint16(b), w.order.Uint16(b[2:])
-	e.length, e.value = w.order.Uint32(b[4:]), at+8
-	if explicit && e.group != 0xfffe { // items and delimiters have no type
-		e.vr = string(b[4:6])
-		switch e.vr {
-		case "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV":
-			if n < 12 {
-				return e, io.ErrUnexpectedEOF
-			}
-			e.length, e.value = w.order.Uint32(b[8:]), at+12
-		default:
-			e.length = uint32(w.order.Uint16(b[6:]))
-		}
-	}
-	if e.length != undefinedLength && int64(e.length) > w.size-e.value {
-		return e, fmt.Errorf("%w: element (%04x,%04x) claims %d bytes and %d are left: copy it again from where you have it",
-			ErrCorrupt, e.group, e.element, e.length, w.size-e.value)
-	}
-	return e, nil
-}
-
-func (w *dicomWalk) walk() error {
-	w.order = binary.LittleEndian
-	at, syntax := int64(132), ""
-	for at < w.size {
-		e, err := w.element(at, true)
-		if err != nil {
-			return err
-		}
-		if e.group != 2 {
-			break
-		}
-		if e.length == undefinedLength {
-			return fmt.Errorf("%w: element (%04x,%04x) has no length", ErrCorrupt, e.group, e.element)
-		}
-		if at = e.value + int64(e.length); e.element == 0x10 {
-			b := make([]byte, min(e.length, 64))
-			if _, err := w.r.ReadAt(b, e.value); err != nil {
-				return err
-			}
-			syntax = strings.Trim(string(b), " \x00")
-		}
-	}
-	explicit := syntax != implicitLittle
-	switch syntax {
-	case implicitLittle, explicitLittle:
-	case explicitBig:
-		w.order = binary.BigEndian
-	case "":
-		return fmt.Errorf("%w: it does not tell its transfer syntax", ErrCorrupt)
-	default:
-		return fmt.Errorf("%w: DICOM with the transfer syntax %s, packed: unpack it with: gdcmconv --raw in.dcm out.dcm", ErrUnsupported, syntax)
-	}
-	for at < w.size {
-		e, err := w.element(at, explicit)
-		if err != nil {
-			return err
-		}
-		if e.group == 0x7fe0 && e.element == 0x10 {
-			if e.length == undefinedLength {
-				return fmt.Errorf("%w: DICOM with packed voxels: unpack it with: gdcmconv --raw in.dcm out.dcm", ErrUnsupported)
-			}
-			if at > maxDICOMHeader {
-				return fmt.Errorf("%w: its header has %d MiB", ErrUnsupported, at>>20)
-			}
-			w.pixelElement, w.pixels, w.pixelBytes = at, e.value, int64(e.length)
-			return nil
-		}
-		if at, err = w.past(e, explicit, 0); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: DICOM without voxels", ErrUnsupported)
-}
-
-// Bounds of a header: its size, and how deep its sequences lie in each other.
-const (
-	maxDICOMHeader = 16 << 20
-	maxDICOMDepth  = 16
-)
-
-// past returns where the next element begins.
-func (w *dicomWalk) past(e dicomElement, explicit bool, depth int) (int64, error) {
-	if e.length != undefinedLength {
-		if e.vr == "SQ" || e.group == 0xfffe {
-			return e.value + int64(e.length), w.inside(e.value, e.value+int64(e.length), explicit, depth)
-		}
-		return e.value + int64(e.length), nil
-	}
-	if depth > maxDICOMDepth {
-		return 0, fmt.Errorf("%w: its sequences lie more than %d deep", ErrUnsupported, maxDICOMDepth)
-	}
-	explicit = explicit && e.vr != "UN"
-	for at := e.value; ; {
-		next, err := w.element(at, explicit)
-		if err != nil {
-			return 0, err
-		}
-		if next.group == 0xfffe && (next.element == 0xe00d || next.element == 0xe0dd) {
-			return next.value, nil
-		}
-		if at, err = w.past(next, explicit, depth+1); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// inside checks the elements of a sequence of known length.
-func (w *dicomWalk) inside(at, end int64, explicit bool, depth int) error {
-	if depth > maxDICOMDepth {
-		return fmt.Errorf("%w: its sequences lie more than %d deep", ErrUnsupported, maxDICOMDepth)
-	}
-	for at < end {
-		e, err := w.element(at, explicit)
-		if err != nil {
-			return err
-		}
-		if at, err = w.past(e, explicit, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
 }

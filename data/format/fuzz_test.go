@@ -3,13 +3,91 @@ package format
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
+	"runtime/metrics"
+	"strings"
 	"testing"
 )
 
-// fuzzPixels bounds what a fuzzed file may claim, since decoders make the picture before they fill it.
-const fuzzPixels = 1 << 16
+// allocated is how many bytes this program has allocated so far.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
 
-// FuzzDecode looks for panics, and for errors and pictures that are not what Decode promises.
+// bounded fails where reading a file of so many bytes allocates more than it may hold at once: all of it taken together, which
+// is more than is held at any time. It also fails where an error is of no kind.
+func bounded(t testing.TB, what string, size int, read func() error) {
+	t.Helper()
+	before := allocated()
+	err := read()
+	if used, most := allocated()-before, uint64(64<<20+4*size); used > most {
+		t.Errorf("%s: %d bytes are allocated for a file of %d (%v)", what, used, size, err)
+	}
+	if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%s: an error of no kind: %v", what, err)
+	}
+}
+
+// readVolume reads a file, of several channels the first and the last.
+func readVolume(path string) (v *Volume, values []float32, err error) {
+	if v, err = OpenVolume(path); err != nil {
+		return nil, nil, err
+	}
+	for c := 0; c < v.Channels; c += max(1, v.Channels-1) {
+		planes := 0
+		err := v.Planes(c, func(z int, voxels []float32) error {
+			if z != planes || len(voxels) != v.Size[0]*v.Size[1] {
+				return errors.New("a plane is not what the header says")
+			}
+			if planes++; len(values) < 1<<16 {
+				values = append(values, voxels...)
+			}
+			return nil
+		})
+		if err == nil && planes != v.Size[2] {
+			err = errors.New("planes are missing")
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return v, values, nil
+}
+
+// fuzzVolumes looks for panics, errors of no kind and memory without bound in what is read of a file, from those vectors on
+// whose name begins with one of the prefixes.
+func fuzzVolumes(f *testing.F, prefixes ...string) {
+	dir, list := vectors(f)
+	for _, v := range list {
+		for _, p := range prefixes {
+			if strings.HasPrefix(v.File, p) && v.As == "volume" {
+				b, err := os.ReadFile(filepath.Join(dir, v.File))
+				if err != nil {
+					f.Fatal(err)
+				}
+				f.Add(b)
+			}
+		}
+	}
+	path := filepath.Join(f.TempDir(), "volume")
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if err := overwrite(path, file); err != nil {
+			t.Fatal(err)
+		}
+		bounded(t, "volume", len(file), func() error { _, _, err := readVolume(path); return err })
+	})
+}
+
+func FuzzNIfTI(f *testing.F)     { fuzzVolumes(f, "nifti/1_", "nifti/2_", "nifti/m", "nifti/s", "nifti/t") }
+func FuzzMetaImage(f *testing.F) { fuzzVolumes(f, "meta/") }
+func FuzzNumpy(f *testing.F)     { fuzzVolumes(f, "numpy/") }
+func FuzzDICOM(f *testing.F)     { fuzzVolumes(f, "dicom/") }
+func FuzzDeep(f *testing.F)      { fuzzVolumes(f, "png/", "pnm/", "tiff/") }
+
+// FuzzDecode looks for panics, and for errors, pictures and memory that are not what Decode promises.
 func FuzzDecode(f *testing.F) {
 	for _, p := range pictures(f) {
 		f.Add(p.file)
@@ -20,28 +98,32 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add(p.file())
 	}
-	for _, text := range []string{"P1 3 2\n1 0 1 0 1 0\n", "P2 2 1 9\n1 #c\n9", "P3 1 1 255 1 2 3\n", "P4 3 2\n\xa0\x40", "P5 1 1 255\n\x00", "P6 1 1 255\n\x01\x02\x03"} {
-		f.Add([]byte(text))
+	dir, list := vectors(f)
+	for _, v := range list {
+		if v.As == "picture" {
+			b, err := os.ReadFile(filepath.Join(dir, v.File))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(b)
+		}
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		kind := sniff(file)
-		if kind == "" {
-			return
-		}
-		config, configErr := decodeConfig(kind, bytes.NewReader(file))
-		if configErr == nil && config.Height > 0 && config.Width > fuzzPixels/config.Height {
-			return
-		}
-		img, err := decode(bytes.NewReader(file))
-		if err != nil {
-			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) {
-				t.Fatalf("error of no kind: %v", err)
+		bounded(t, "picture", len(file), func() error {
+			img, err := decode(bytes.NewReader(file))
+			if err != nil {
+				return err
 			}
-			return
-		}
-		if b := img.Bounds(); configErr != nil || b.Dx() != config.Width || b.Dy() != config.Height || b.Empty() {
-			t.Fatalf("picture is %v, the file claims %d x %d (%v)", b, config.Width, config.Height, configErr)
-		}
+			s, err := open(bytes.NewReader(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := s.config()
+			if b := img.Bounds(); err != nil || b.Dx() != config.Width || b.Dy() != config.Height || b.Empty() {
+				t.Fatalf("picture is %v, the file claims %d x %d (%v)", b, config.Width, config.Height, err)
+			}
+			return nil
+		})
 	})
 }
 

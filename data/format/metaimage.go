@@ -29,7 +29,7 @@ func isMetaImage(head []byte) bool {
 // metaFields reads the lines of a header, up to the one that says where the voxels are, and where they begin if that is
 // behind it.
 func metaFields(path string) (fields map[string]string, after int64, err error) {
-	f, err := os.Open(path)
+	f, err := openAt(path, 0, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -129,7 +129,7 @@ func openMetaImage(path string, _ []byte) (*Volume, error) {
 	if err := v.check(); err != nil {
 		return nil, err
 	}
-	open, err := metaData(path, fields, after, l.total()*int64(frames))
+	open, err := metaData(path, fields, after, l, l.total()*int64(frames))
 	if err != nil {
 		return nil, err
 	}
@@ -150,13 +150,16 @@ func openMetaImage(path string, _ []byte) (*Volume, error) {
 			}
 			channel = 0
 		}
-		return l.planes(s, channel, fn)
+		if err := l.planes(s, channel, fn); err != nil {
+			return err
+		}
+		return s.whole()
 	}
 	return v, nil
 }
 
 // metaData returns what opens the voxels, of so many bytes, beside the header at path or after it.
-func metaData(path string, fields map[string]string, offset, size int64) (func() (io.ReadCloser, error), error) {
+func metaData(path string, fields map[string]string, offset int64, l raw, size int64) (func() (*stream, error), error) {
 	file := fields["ElementDataFile"]
 	switch {
 	case strings.EqualFold(file, "LOCAL"):
@@ -190,26 +193,23 @@ func metaData(path string, fields map[string]string, offset, size int64) (func()
 		offset += header
 	}
 	if !packed {
-		return func() (io.ReadCloser, error) { return openAt(file, offset, size) }, nil
+		return func() (*stream, error) { return openAt(file, offset, size) }, nil
 	}
-	return func() (io.ReadCloser, error) {
-		info, err := os.Stat(file)
-		if err != nil {
-			return nil, err
-		}
-		if size > mostPacked*info.Size() {
-			return nil, fmt.Errorf("%w: it claims %d bytes of voxels and has %d, packed", ErrCorrupt, size, info.Size())
-		}
+	return func() (*stream, error) {
 		s, err := openAt(file, offset, 0)
 		if err != nil {
 			return nil, err
 		}
-		z, err := zlib.NewReader(s)
+		if size > mostPacked*s.size {
+			err = fmt.Errorf("%w: it claims %d bytes of voxels and has %d, packed", ErrCorrupt, size, s.size)
+		} else if err = l.fits(s.size); err == nil {
+			s.packed = true
+			s.Reader, err = zlib.NewReader(s.Reader)
+		}
 		if err != nil {
 			s.Close()
 			return nil, err
 		}
-		s.Reader = z
 		return s, nil
 	}, nil
 }

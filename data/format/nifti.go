@@ -42,6 +42,23 @@ func parseNIfTI(head []byte) (h niftiHeader, ok bool) {
 	return h, false
 }
 
+// isAnalyze tells the header of Analyze 7.5, NIfTI's forerunner, which does not say how a volume lies.
+func isAnalyze(head []byte) bool {
+	if len(head) < nifti1Size || isNIfTI(head) {
+		return false
+	}
+	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+		if dims := order.Uint16(head[40:]); order.Uint32(head) == nifti1Size && dims >= 1 && dims <= 7 {
+			return true
+		}
+	}
+	return false
+}
+
+func refuseAnalyze(string, []byte) (*Volume, error) {
+	return nil, fmt.Errorf("%w: Analyze 7.5, which does not say how the volume lies: convert it with: nib-convert in.hdr out.nii.gz", ErrUnsupported)
+}
+
 func isNIfTI(head []byte) bool { _, ok := parseNIfTI(head); return ok }
 
 func (h niftiHeader) int16(at int) int   { return int(int16(h.order.Uint16(h.b[at:]))) }
@@ -137,13 +154,21 @@ func openNIfTI(path string, head []byte) (*Volume, error) {
 		return nil, err
 	}
 	s.Close()
+	if s.packed {
+		if err := l.fits(s.size); err != nil {
+			return nil, err
+		}
+	}
 	v.read = func(channel int, fn func(int, []float32) error) error {
 		s, err := openAt(data, int64(offset)+int64(channel)*l.total(), l.total())
 		if err != nil {
 			return err
 		}
 		defer s.Close()
-		return l.planes(s, 0, fn)
+		if err := l.planes(s, 0, fn); err != nil {
+			return err
+		}
+		return s.whole()
 	}
 	return v, nil
 }
@@ -161,10 +186,11 @@ func niftiImage(header string) (string, error) {
 
 func niftiNumber(code int, order binary.ByteOrder) (number, error) {
 	known := map[int]number{
-		2: {1, unsigned, order}, 4: {2, signed, order}, 8: {4, signed, order}, 16: {4, floating, order}, 64: {8, floating, order},
-		256: {1, signed, order}, 512: {2, unsigned, order}, 768: {4, unsigned, order}, 1024: {8, signed, order}, 1280: {8, unsigned, order},
+		2: {bytes: 1, kind: unsigned}, 4: {bytes: 2, kind: signed}, 8: {bytes: 4, kind: signed}, 16: {bytes: 4, kind: floating}, 64: {bytes: 8, kind: floating},
+		256: {bytes: 1, kind: signed}, 512: {bytes: 2, kind: unsigned}, 768: {bytes: 4, kind: unsigned}, 1024: {bytes: 8, kind: signed}, 1280: {bytes: 8, kind: unsigned},
 	}
 	if n, ok := known[code]; ok {
+		n.order = order
 		return n, nil
 	}
 	if name, ok := map[int]string{1: "bits", 32: "complex numbers", 128: "colours", 1536: "numbers of 128 bits", 1792: "complex numbers",
@@ -180,7 +206,8 @@ func (v *Volume) space(h niftiHeader) {
 	if h.two {
 		unit = niftiUnit(h.int32(500) & 7)
 	}
-	for i := range 3 {
+	v.Spacing = [3]float64{1, 1, 1}
+	for i := range min(3, int(h.dim(0))) {
 		v.Spacing[i] = math.Abs(h.pixdim(i+1)) * unit
 	}
 	v.Physical = true

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -79,8 +78,8 @@ func (a *array) parse(text string) error {
 	if descr[1] == ">" {
 		a.order = binary.BigEndian
 	}
-	kinds := map[string]number{"b1": {1, unsigned, nil}, "u1": {1, unsigned, nil}, "i1": {1, signed, nil}, "u2": {2, unsigned, nil}, "i2": {2, signed, nil}, "f2": {2, floating, nil},
-		"u4": {4, unsigned, nil}, "i4": {4, signed, nil}, "f4": {4, floating, nil}, "u8": {8, unsigned, nil}, "i8": {8, signed, nil}, "f8": {8, floating, nil}}
+	kinds := map[string]number{"b1": {bytes: 1, kind: unsigned}, "u1": {bytes: 1, kind: unsigned}, "i1": {bytes: 1, kind: signed}, "u2": {bytes: 2, kind: unsigned}, "i2": {bytes: 2, kind: signed}, "f2": {bytes: 2, kind: floating},
+		"u4": {bytes: 4, kind: unsigned}, "i4": {bytes: 4, kind: signed}, "f4": {bytes: 4, kind: floating}, "u8": {bytes: 8, kind: unsigned}, "i8": {bytes: 8, kind: signed}, "f8": {bytes: 8, kind: floating}}
 	n, ok := kinds[descr[2]+descr[3]]
 	if !ok {
 		return fmt.Errorf("%w: its numbers are of type %q: save it as integers or floats", ErrUnsupported, descr[2]+descr[3])
@@ -112,8 +111,9 @@ func (a *array) parse(text string) error {
 	return nil
 }
 
-// volume is that of an array whose bytes open begins with.
-func (a *array) volume(kind string, open func() (io.ReadCloser, error), holds int64) (*Volume, error) {
+// volume is that of an array whose bytes open begins with. It is in a file of so many bytes, and holds at most so many more
+// than its header.
+func (a *array) volume(kind string, open func() (*stream, error), file, holds int64) (*Volume, error) {
 	v := &Volume{Kind: kind, Size: a.size, Channels: a.channels, Spacing: [3]float64{1, 1, 1}}
 	if err := v.check(); err != nil {
 		return nil, err
@@ -121,8 +121,13 @@ func (a *array) volume(kind string, open func() (io.ReadCloser, error), holds in
 	if a.total() > holds {
 		return nil, fmt.Errorf("%w: it claims %d bytes of numbers and holds %d: copy it again from where you have it", ErrCorrupt, a.total(), holds)
 	}
-	if a.fortran && a.total() > mostTurned {
-		return nil, fmt.Errorf("%w: it is in Fortran's order and has %d MiB: save it with numpy.ascontiguousarray", ErrUnsupported, a.total()>>20)
+	if a.fortran && a.total() > mostTurned+3*file {
+		return nil, fmt.Errorf("%w: it is in Fortran's order and has %d MiB, packed: save it with numpy.ascontiguousarray", ErrUnsupported, a.total()>>20)
+	}
+	if holds > file {
+		if err := a.fits(file); err != nil {
+			return nil, err
+		}
 	}
 	v.read = func(channel int, fn func(int, []float32) error) error {
 		r, err := open()
@@ -133,15 +138,19 @@ func (a *array) volume(kind string, open func() (io.ReadCloser, error), holds in
 		if _, err := io.CopyN(io.Discard, r, a.header); err != nil {
 			return err
 		}
+		each := a.planes
 		if a.fortran {
-			return a.turned(r, channel, fn)
+			each = a.turned
 		}
-		return a.planes(r, channel, fn)
+		if err := each(r, channel, fn); err != nil {
+			return err
+		}
+		return r.whole()
 	}
 	return v, nil
 }
 
-// mostTurned is the most bytes of an array in Fortran's order, which is held as a whole.
+// mostTurned is the most bytes of a packed array in Fortran's order, which is held as a whole, beside three for each byte of its file.
 const mostTurned = 48 << 20
 
 // turned reads an array whose first index runs fastest.
@@ -167,7 +176,7 @@ func (a *array) turned(r io.Reader, channel int, fn func(z int, voxels []float32
 }
 
 func openNpy(path string, _ []byte) (*Volume, error) {
-	open := func() (io.ReadCloser, error) { return openAt(path, 0, 0) }
+	open := func() (*stream, error) { return openAt(path, 0, 0) }
 	f, err := open()
 	if err != nil {
 		return nil, err
@@ -177,35 +186,17 @@ func openNpy(path string, _ []byte) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	holds := f.size - a.header
+	if f.packed {
+		holds = mostPacked * f.size
 	}
-	return a.volume("npy", open, info.Size()-a.header)
+	return a.volume("npy", open, f.size, holds)
 }
 
 // openNpz opens the only array of an archive.
 func openNpz(path string, _ []byte) (*Volume, error) {
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
-	var names []string
-	var entry *zip.File
-	for _, f := range z.File {
-		if strings.HasSuffix(f.Name, ".npy") {
-			names, entry = append(names, strings.TrimSuffix(f.Name, ".npy")), f
-		}
-	}
-	if len(names) != 1 {
-		return nil, fmt.Errorf("%w: it holds the arrays %s: save the one that is meant in a file of its own", ErrUnsupported, strings.Join(names, ", "))
-	}
-	name, packed, plain := entry.Name, entry.CompressedSize64, entry.UncompressedSize64
-	if plain > 1<<40 || plain > mostPacked*(packed+1) {
-		return nil, fmt.Errorf("%w: array %s claims %d bytes, packed in %d", ErrCorrupt, names[0], plain, packed)
-	}
-	r, err := entry.Open()
+	open := func() (*stream, error) { return openEntry(path) }
+	r, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -214,35 +205,37 @@ func openNpz(path string, _ []byte) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	open := func() (io.ReadCloser, error) { return openEntry(path, name) }
-	return a.volume("npz", open, int64(plain)-a.header)
+	return a.volume("npz", open, r.size, mostPacked*r.size)
 }
 
-// zipped is a file of an archive; closing it closes the archive.
-type zipped struct {
-	io.ReadCloser
-	archive *zip.ReadCloser
-}
-
-func (z *zipped) Close() error {
-	z.ReadCloser.Close()
-	return z.archive.Close()
-}
-
-func openEntry(path, name string) (io.ReadCloser, error) {
-	z, err := zip.OpenReader(path)
+// openEntry opens the only array of an archive, which is read up to where its checksum is.
+func openEntry(path string) (*stream, error) {
+	s, err := openAt(path, 0, 0)
 	if err != nil {
 		return nil, err
 	}
+	if s.Reader, err = s.entry(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.packed = true
+	return s, nil
+}
+
+func (s *stream) entry() (io.Reader, error) {
+	z, err := zip.NewReader(s.file, s.size)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	var entry *zip.File
 	for _, f := range z.File {
-		if f.Name == name {
-			r, err := f.Open()
-			if err != nil {
-				break
-			}
-			return &zipped{r, z}, nil
+		if name, ok := strings.CutSuffix(f.Name, ".npy"); ok {
+			names, entry = append(names, name), f
 		}
 	}
-	z.Close()
-	return nil, fmt.Errorf("%w: array %s is not there any more", ErrCorrupt, name)
+	if len(names) != 1 {
+		return nil, fmt.Errorf("%w: it holds the arrays %s: save the one that is meant in a file of its own", ErrUnsupported, strings.Join(names, ", "))
+	}
+	return entry.Open()
 }

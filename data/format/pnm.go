@@ -2,8 +2,6 @@ package format
 
 import (
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"image"
@@ -11,28 +9,7 @@ import (
 	"io"
 )
 
-// maxUnpacked bounds what a packed picture unpacks to: the largest picture that is read, in plain text.
-const maxUnpacked = 4 * MaxPixels
-
 var gzipMagic = []byte("\x1f\x8b")
-
-// unpack returns what a gzip file holds, as old data sets have their PNM pictures.
-func unpack(f io.Reader) (io.ReadSeeker, error) {
-	z, err := gzip.NewReader(bufio.NewReader(f))
-	if err != nil {
-		return nil, fmt.Errorf("%w: gzip: %w", ErrCorrupt, err)
-	}
-	b, err := io.ReadAll(io.LimitReader(z, maxUnpacked+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: gzip: %w: copy it again from where you have it", ErrCorrupt, err)
-	case len(b) > maxUnpacked:
-		return nil, fmt.Errorf("%w: it unpacks to more than %d MiB", ErrUnsupported, maxUnpacked>>20)
-	case bytes.HasPrefix(b, gzipMagic):
-		return nil, fmt.Errorf("%w: packed twice: unpack it once with gunzip", ErrUnsupported)
-	}
-	return bytes.NewReader(b), nil
-}
 
 // pnm is a Netpbm picture: P1 and P4 are bitmaps, P2 and P5 greys, P3 and P6 colours, the first three in plain text.
 // (github.com/spakin/netpbm takes all memory for some files that are cut short.)
@@ -118,17 +95,43 @@ func decodePNM(r *bufio.Reader) (image.Image, error) {
 	if p.most > 255 {
 		return nil, errDeep("PNM")
 	}
-	values := make([]uint8, p.width*p.height*p.channels())
+	rect, channels := image.Rect(0, 0, p.width, p.height), p.channels()
+	grey, colours := &image.Gray{}, &image.RGBA{}
+	if channels == 1 {
+		grey = image.NewGray(rect)
+	} else {
+		colours = image.NewRGBA(rect)
+	}
+	row := make([]uint8, p.width*channels)
+	for y := range p.height {
+		if err := p.row(r, row); err != nil {
+			return nil, noEOF(err)
+		}
+		for i, v := range row {
+			if channels == 1 {
+				grey.Pix[y*grey.Stride+i] = v
+				continue
+			}
+			at := y*colours.Stride + i/3*4
+			colours.Pix[at+i%3], colours.Pix[at+3] = v, 255
+		}
+	}
+	if channels == 1 {
+		return grey, nil
+	}
+	return colours, nil
+}
+
+// row reads the values of a row and makes 255 of white.
+func (p pnm) row(r *bufio.Reader, values []uint8) (err error) {
 	switch p.kind {
 	case '5', '6':
 		_, err = io.ReadFull(r, values)
 	case '4':
-		row := make([]byte, (p.width+7)/8)
-		for y := 0; y < p.height && err == nil; y++ {
-			if _, err = io.ReadFull(r, row); err == nil {
-				for x := range p.width {
-					values[y*p.width+x] = row[x/8] >> (7 - x%8) & 1
-				}
+		packed := make([]byte, (p.width+7)/8)
+		if _, err = io.ReadFull(r, packed); err == nil {
+			for x := range values {
+				values[x] = packed[x/8] >> (7 - x%8) & 1
 			}
 		}
 	case '1':
@@ -144,30 +147,12 @@ func decodePNM(r *bufio.Reader) (image.Image, error) {
 			values[i] = uint8(v)
 		}
 	}
-	if err != nil {
-		return nil, noEOF(err)
-	}
-	scale := func(v uint8) uint8 {
-		if p.kind == '1' || p.kind == '4' { // 1 is black
-			return 255 * (1 - v)
+	for i, v := range values {
+		if values[i] = uint8(min(255, (int(v)*255+p.most/2)/p.most)); p.kind == '1' || p.kind == '4' { // 1 is black
+			values[i] = 255 * (1 - v&1)
 		}
-		return uint8(min(255, (int(v)*255+p.most/2)/p.most))
 	}
-	if p.channels() == 1 {
-		out := image.NewGray(image.Rect(0, 0, p.width, p.height))
-		for i, v := range values {
-			out.Pix[i] = scale(v)
-		}
-		return out, nil
-	}
-	out := image.NewRGBA(image.Rect(0, 0, p.width, p.height))
-	for i := range p.width * p.height {
-		for c := range 3 {
-			out.Pix[4*i+c] = scale(values[3*i+c])
-		}
-		out.Pix[4*i+3] = 255
-	}
-	return out, nil
+	return err
 }
 
 // pnmBit reads a pixel of a plain bitmap: the digits need no space between them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image/color"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,6 +23,14 @@ func packed(t testing.TB, b []byte) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+func ungzip(b []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }
 
 func decodeBytes(t testing.TB, b []byte) (rgb [][3]uint8, width, height int, err error) {
@@ -81,7 +90,7 @@ func TestPNM(t *testing.T) {
 	if _, _, _, err := decodeBytes(t, twice); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("packed twice: %v", err)
 	}
-	if _, _, _, err := decodeBytes(t, packed(t, make([]byte, 100))[:20]); !errors.Is(err, ErrCorrupt) {
+	if _, _, _, err := decodeBytes(t, packed(t, append([]byte("P5 10 10 255\n"), make([]byte, 100)...))[:30]); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a cut gzip: %v", err)
 	}
 }

@@ -36,6 +36,9 @@ func openSeries(dir string) (*Volume, error) {
 			return nil, err
 		}
 		if !isDICOM(head) {
+			if strings.EqualFold(filepath.Ext(path), ".dcm") { // without it the volume would be short of a slice
+				return nil, fmt.Errorf("%w: %s is no DICOM file with a preamble: copy it again from where you have it", ErrCorrupt, e.Name())
+			}
 			continue
 		}
 		d, err := readDICOM(path)
@@ -52,7 +55,7 @@ func openSeries(dir string) (*Volume, error) {
 		return nil, err
 	}
 	first := files[0]
-	v := &Volume{Kind: "DICOM", Size: [3]int{first.cols, first.rows, len(files)}, Channels: 1}
+	v := &Volume{Kind: "DICOM", Size: [3]int{first.cols, first.rows, len(files)}, Channels: 1, Inverted: first.inverted}
 	v.Physical = first.spacing[0] > 0 && first.spacing[1] > 0
 	v.Spacing = [3]float64{first.spacing[1], first.spacing[0], max(first.between, 0)}
 	if step != nil {
@@ -94,6 +97,8 @@ func order(files []*dicomFile) (step []float64, err error) {
 			return nil, fmt.Errorf("%w: %s holds %d frames: name that file itself", ErrUnsupported, name(f), f.frames)
 		case f.rows != first.rows || f.cols != first.cols:
 			return nil, fmt.Errorf("%w: %s is %d x %d and %s %d x %d: keep one series in a folder", ErrUnsupported, name(f), f.cols, f.rows, name(first), first.cols, first.rows)
+		case f.inverted != first.inverted:
+			return nil, fmt.Errorf("%w: small values are bright in one of %s and %s and dark in the other", ErrUnsupported, name(first), name(f))
 		case f.series != first.series:
 			return nil, fmt.Errorf("%w: %s and %s are of two series: keep one series in a folder", ErrUnsupported, name(first), name(f))
 		case f.spacing != first.spacing:
@@ -133,10 +138,12 @@ func order(files []*dicomFile) (step []float64, err error) {
 	last := files[len(files)-1]
 	mean := (height(last) - height(files[0])) / float64(len(files)-1)
 	for i := 1; i < len(files); i++ {
-		gap := height(files[i]) - height(files[i-1])
-		if gap < 1e-3 {
-			return nil, fmt.Errorf("%w: %s and %s lie in the same place", ErrUnsupported, name(files[i-1]), name(files[i]))
+		if height(files[i])-height(files[i-1]) < 1e-3 {
+			return nil, fmt.Errorf("%w: %s and %s lie in the same place: keep one of them", ErrUnsupported, name(files[i-1]), name(files[i]))
 		}
+	}
+	for i := 1; i < len(files); i++ {
+		gap := height(files[i]) - height(files[i-1])
 		if math.Abs(gap-mean) > max(0.1*mean, 0.05) {
 			return nil, fmt.Errorf("%w: %s and %s are %.4g mm apart, where slices are %.4g mm apart: one may be missing", ErrUnsupported, name(files[i-1]), name(files[i]), gap, mean)
 		}

@@ -3,6 +3,7 @@ package format
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
@@ -14,7 +15,7 @@ import (
 
 // Limits of what is read as a volume.
 const (
-	MaxPlane  = 1 << 24 // voxels of a plane
+	MaxPlane  = 1 << 26 // voxels of a plane
 	MaxVoxels = 1 << 31 // voxels of a channel
 )
 
@@ -30,6 +31,7 @@ type Volume struct {
 	Affine   [3][4]float64 // from a voxel's indices to mm to the right, anterior and superior, where Oriented
 	Physical bool          // the file says how far apart voxels are
 	Oriented bool          // the file says how they lie in the patient
+	Inverted bool          // small values are bright (DICOM: MONOCHROME1)
 	Names    []string      // the file of each plane, of a series
 
 	path string
@@ -80,7 +82,7 @@ func openers() []opener {
 		return func(_ string, head []byte) bool { return is(head) }
 	}
 	return []opener{
-		{by(isNIfTI), openNIfTI}, {by(isMetaImage), openMetaImage}, {by(isNpy), openNpy}, {by(isNpz), openNpz}, {by(isDICOM), openDICOM}, {isDeep, openDeep},
+		{by(isNIfTI), openNIfTI}, {by(isAnalyze), refuseAnalyze}, {by(isMetaImage), openMetaImage}, {by(isNpy), openNpy}, {by(isNpz), openNpz}, {by(isDICOM), openDICOM}, {isDeep, openDeep},
 	}
 }
 
@@ -124,6 +126,11 @@ func OpenVolume(path string) (*Volume, error) {
 	}
 	if broken != nil {
 		return nil, fmt.Errorf("read %q: %w: gzip: %w: copy it again from where you have it", path, ErrCorrupt, broken)
+	}
+	if sniff(head) != "" { // a damaged one, or one of 8 bits
+		if err := notDeep(path); err != nil {
+			return nil, fmt.Errorf("read %q: %w", path, err)
+		}
 	}
 	return nil, fmt.Errorf("read %q: %w: it begins with % x: want NIfTI, MetaImage, npy, npz, DICOM, or a PNG, TIFF or PNM picture with 16 bits of grey",
 		path, ErrUnsupported, head[:min(len(head), 8)])
@@ -194,6 +201,7 @@ type number struct {
 	bytes int // 1, 2, 4 or 8
 	kind  byte
 	order binary.ByteOrder
+	bits  int // of an integer, the lowest, that count; 0: all
 }
 
 // The kinds of number.
@@ -206,46 +214,41 @@ const (
 // decode turns the numbers of raw, stride bytes apart, into values; slope 0 leaves them as they are.
 func (n number) decode(out []float32, raw []byte, stride int, slope, inter float64) {
 	for i := range out {
-		b := raw[i*stride:]
-		var v float64
-		switch n.bytes {
-		case 1:
-			if v = float64(b[0]); n.kind == signed {
-				v = float64(int8(b[0]))
-			}
-		case 2:
-			switch u := n.order.Uint16(b); n.kind {
-			case signed:
-				v = float64(int16(u))
-			case floating:
-				v = half(u)
-			default:
-				v = float64(u)
-			}
-		case 4:
-			switch u := n.order.Uint32(b); n.kind {
-			case signed:
-				v = float64(int32(u))
-			case floating:
-				v = float64(math.Float32frombits(u))
-			default:
-				v = float64(u)
-			}
-		default:
-			switch u := n.order.Uint64(b); n.kind {
-			case signed:
-				v = float64(int64(u))
-			case floating:
-				v = math.Float64frombits(u)
-			default:
-				v = float64(u)
-			}
-		}
+		v := n.value(raw[i*stride:])
 		if slope != 0 {
 			v = v*slope + inter
 		}
 		out[i] = float32(v)
 	}
+}
+
+// value reads the number that b begins with.
+func (n number) value(b []byte) float64 {
+	var u uint64
+	switch n.bytes {
+	case 1:
+		u = uint64(b[0])
+	case 2:
+		u = uint64(n.order.Uint16(b))
+	case 4:
+		u = uint64(n.order.Uint32(b))
+	default:
+		u = n.order.Uint64(b)
+	}
+	if n.kind == floating {
+		switch n.bytes {
+		case 2:
+			return half(uint16(u))
+		case 4:
+			return float64(math.Float32frombits(uint32(u)))
+		}
+		return math.Float64frombits(u)
+	}
+	above := 64 - cmp.Or(n.bits, 8*n.bytes) // bits that are not of the number
+	if n.kind == signed {
+		return float64(int64(u<<above) >> above)
+	}
+	return float64(u << above >> above)
 }
 
 // half is the value of an IEEE number of 16 bits.
@@ -283,15 +286,24 @@ func (l raw) plane() int64 {
 // total is the bytes of all.
 func (l raw) total() int64 { return l.plane() * int64(l.size[2]) }
 
+// chunk is how many bytes of voxels are read at once, at least one voxel.
+const chunk = 1 << 16
+
 // planes reads planes from r, which is where the first of them begins. Channel is one of those that stand side by side.
 func (l raw) planes(r io.Reader, channel int, fn func(z int, voxels []float32) error) error {
-	buffer := make([]byte, l.plane())
+	voxel := l.together * l.bytes
 	voxels := make([]float32, l.size[0]*l.size[1])
+	step := min(len(voxels), max(1, chunk/voxel))
+	buffer := make([]byte, step*voxel)
 	for z := range l.size[2] {
-		if _, err := io.ReadFull(r, buffer); err != nil {
-			return err
+		for rest := voxels; len(rest) > 0; {
+			part := rest[:min(step, len(rest))]
+			if _, err := io.ReadFull(r, buffer[:len(part)*voxel]); err != nil {
+				return err
+			}
+			l.decode(part, buffer[channel*l.bytes:], voxel, l.slope, l.inter)
+			rest = rest[len(part):]
 		}
-		l.decode(voxels, buffer[channel*l.bytes:], l.together*l.bytes, l.slope, l.inter)
 		if err := fn(z, voxels); err != nil {
 			return err
 		}
@@ -299,10 +311,33 @@ func (l raw) planes(r io.Reader, channel int, fn func(z int, voxels []float32) e
 	return nil
 }
 
+// room is the memory that a plane may take, beside four bytes for each of the file.
+const room = 60 << 20
+
+// fits refuses planes of a packed file, of so many bytes, that would take more memory than is meant for them. Planes that are
+// not packed take four bytes for each byte of the file at most.
+func (l raw) fits(file int64) error {
+	if plane := 4 * int64(l.size[0]) * int64(l.size[1]); plane > room+4*file {
+		return fmt.Errorf("%w: its planes of %d x %d voxels are packed into %d bytes: write it again without packing", ErrUnsupported, l.size[0], l.size[1], file)
+	}
+	return nil
+}
+
 // stream is a file from some byte on, unpacked where it is packed.
 type stream struct {
 	io.Reader
-	file *os.File
+	file   *os.File
+	size   int64 // of the file
+	packed bool
+}
+
+// whole reads what is left of a packed file, whose checksum is at its end.
+func (s *stream) whole() error {
+	if !s.packed {
+		return nil
+	}
+	_, err := io.Copy(io.Discard, s)
+	return err
 }
 
 func (s *stream) Close() error { return s.file.Close() }
@@ -313,7 +348,7 @@ func openAt(path string, offset, size int64) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{Reader: bufio.NewReaderSize(f, 1<<16), file: f}
+	s := &stream{file: f}
 	if err := s.skip(offset, size); err != nil {
 		f.Close()
 		return nil, err
@@ -329,24 +364,26 @@ func (s *stream) skip(offset, size int64) error {
 	if err != nil {
 		return err
 	}
-	has := info.Size()
-	head, _ := s.Reader.(*bufio.Reader).Peek(2)
-	packed := bytes.Equal(head, gzipMagic)
-	if packed {
+	s.size = info.Size()
+	has, magic := s.size, make([]byte, len(gzipMagic))
+	if _, err := s.file.ReadAt(magic, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	in := bufio.NewReaderSize(s.file, chunk/2)
+	s.Reader = in
+	if s.packed = bytes.Equal(magic, gzipMagic); s.packed {
 		has *= mostPacked
-		if s.Reader, err = gzip.NewReader(s.Reader); err != nil {
+		if s.Reader, err = gzip.NewReader(in); err != nil {
 			return err
 		}
 	}
 	if offset < 0 || size < 0 || offset > has || size > has-offset {
-		return fmt.Errorf("%w: it claims %d bytes of voxels from byte %d on and has %d: copy it again from where you have it", ErrCorrupt, size, offset, info.Size())
+		return fmt.Errorf("%w: it claims %d bytes of voxels from byte %d on and has %d: copy it again from where you have it", ErrCorrupt, size, offset, s.size)
 	}
-	if packed {
+	if s.packed {
 		_, err = io.CopyN(io.Discard, s.Reader, offset)
 		return err
 	}
-	if _, err = s.file.Seek(offset, io.SeekStart); err == nil {
-		s.Reader = bufio.NewReaderSize(s.file, 1<<16)
-	}
+	_, err = s.file.Seek(offset, io.SeekStart)
 	return err
 }
