@@ -136,7 +136,7 @@ func (r *Run) open() error {
 		return err
 	}
 	cfg.Target = r.target
-	if err := r.find(); err != nil {
+	if r.bench, err = data.Open(cfg.Benchmark, DataOptions(r.opt.DataRoot, r.target, cfg.Cache.Dir, r.opt.Progress)); err != nil {
 		return err
 	}
 	if err := r.check(); err != nil {
@@ -160,21 +160,21 @@ func (r *Run) open() error {
 	return err
 }
 
-// find finds the benchmark's cases. What is in which slice of a volume is kept beside the feature cache.
-func (r *Run) find() (err error) {
+// DataOptions say where a run finds the slices of volumes that its cases are. What is in which slice is kept beside the feature
+// cache, of which features is the folder.
+func DataOptions(root, target, features string, p Progress) data.Options {
 	var stage Stage
-	opt := data.Options{Root: r.opt.DataRoot, Target: r.target, Index: filepath.Join(r.cfg.Cache.Dir, "slices")}
+	opt := data.Options{Root: root, Target: target, Index: filepath.Join(features, "slices")}
 	opt.Progress = func(done, of int) {
 		if stage == nil {
-			stage = r.opt.Progress.Begin("volumes", of)
+			stage = p.Begin("volumes", of)
 		}
 		stage.Add(1, "")
 		if done == of {
 			stage.End("")
 		}
 	}
-	r.bench, err = data.Open(r.cfg.Benchmark, opt)
-	return err
+	return opt
 }
 
 // budget is the disk space that the cache may take, in bytes.
