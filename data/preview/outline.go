@@ -71,16 +71,36 @@ func outlined(s *data.Sample, targets []string) (*image.RGBA, error) {
 		if m == nil {
 			return nil, fmt.Errorf("%w: it has no mask of %s", data.ErrInvalid, t)
 		}
-		shown := resized(m, out.Rect.Dx(), out.Rect.Dy())
-		for y := range shown.Height {
-			for x := range shown.Width {
-				if canvas.Rim(shown, x, y) && look(k).shows(x, y) {
-					out.SetRGBA(x, y, look(k).colour)
-				}
+		rim := outline(resized(m, out.Rect.Dx(), out.Rect.Dy()))
+		for i, v := range rim.Pix {
+			if x, y := i%rim.Width, i/rim.Width; v != 0 && look(k).shows(x, y) {
+				out.SetRGBA(x, y, look(k).colour)
 			}
 		}
 	}
 	return out, nil
+}
+
+// outline is the rim of a mask, two pixels wide inside it where that leaves most of it free, else one.
+func outline(m *data.Mask) *data.Mask {
+	rim := data.NewMask(m.Width, m.Height)
+	for i := range rim.Pix {
+		if canvas.Rim(m, i%m.Width, i/m.Width) {
+			rim.Pix[i] = 1
+		}
+	}
+	if 4*rim.Count() > m.Count() {
+		return rim
+	}
+	wide := data.NewMask(m.Width, m.Height)
+	for i, v := range m.Pix {
+		x, y := i%m.Width, i/m.Width
+		near := canvas.Inside(rim, x-1, y) || canvas.Inside(rim, x+1, y) || canvas.Inside(rim, x, y-1) || canvas.Inside(rim, x, y+1)
+		if v != 0 && (rim.Pix[i] != 0 || near) {
+			wide.Pix[i] = 1
+		}
+	}
+	return wide
 }
 
 // resized is a mask at another size: a pixel is inside where at least a third of what it covers is, so that vessels, which are

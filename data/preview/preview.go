@@ -33,7 +33,8 @@ const (
 // tile is a case with its side of the split.
 type tile struct {
 	data.Case
-	side string
+	side    string
+	picture *image.RGBA
 }
 
 // Sheet draws a benchmark's contact sheet. Each picture is enlarged or shrunk to the same size, as wide and high as it is in mm where
@@ -49,45 +50,68 @@ func Sheet(ctx context.Context, b *data.Benchmark, opt Options, step func(done, 
 	if len(tiles) == 0 {
 		return nil, fmt.Errorf("%w: %s has no case to draw", data.ErrInvalid, b.Title)
 	}
-	wide := min(mostWide, len(tiles))
-	high := (len(tiles) + wide - 1) / wide
-	width := gap + wide*(side+gap)
-	legend := legendRows(face, opt.Targets, width)
-	cell := strip + side + gap
-	out := image.NewRGBA(image.Rect(0, 0, width, gap+strip+high*cell+len(legend)*strip+gap))
-	draw.Draw(out, out.Bounds(), image.White, image.Point{}, draw.Src)
-	title := fmt.Sprintf("%s, %s: %d of %d cases (%s)", b.Title, b.Task, len(tiles), len(b.Pool)+len(b.Test), b.Layout)
-	canvas.Caption(out, face, gap, strip, canvas.Shorten(face, title, width-2*gap), canvas.Ink)
-	for i, t := range tiles {
+	for i := range tiles {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s, err := t.Load()
+		s, err := tiles[i].Load()
 		if err != nil {
 			return nil, err
 		}
-		at := image.Pt(gap+i%wide*(side+gap), gap+strip+i/wide*cell)
-		tag(out, face, at.Add(image.Pt(0, 4)), t.side)
-		canvas.Caption(out, face, at.X+48, at.Y+20, canvas.Shorten(face, t.ID, side-48), canvas.Ink)
-		picture, err := outlined(s, opt.Targets)
-		if err != nil {
-			return nil, fmt.Errorf("case %s: %w", t.ID, err)
+		if tiles[i].picture, err = outlined(s, opt.Targets); err != nil {
+			return nil, fmt.Errorf("case %s: %w", tiles[i].ID, err)
 		}
-		draw.Draw(out, picture.Rect.Add(at).Add(image.Pt(0, strip)), picture, image.Point{}, draw.Src)
 		if step != nil {
 			step(i+1, len(tiles))
 		}
 	}
-	y := gap + strip + high*cell
+	title := fmt.Sprintf("%s, %s: %d of %d cases (%s)", b.Title, b.Task, len(tiles), len(b.Pool)+len(b.Test), b.Layout)
+	return arrange(face, title, tiles, opt.Targets), nil
+}
+
+// arrange puts pictures in rows, each as high as its highest, with a title above and a legend of targets below.
+func arrange(face font.Face, title string, tiles []tile, targets []string) image.Image {
+	var rows [][]tile
+	for len(tiles) > 0 {
+		n := min(mostWide, len(tiles))
+		rows, tiles = append(rows, tiles[:n]), tiles[n:]
+	}
+	width := gap + len(rows[0])*(side+gap)
+	legend := legendRows(face, targets, width)
+	height := gap + strip + len(legend)*strip + gap
+	for _, row := range rows {
+		height += strip + highest(row) + gap
+	}
+	out := image.NewRGBA(image.Rect(0, 0, width, height))
+	draw.Draw(out, out.Bounds(), image.White, image.Point{}, draw.Src)
+	canvas.Caption(out, face, gap, strip, canvas.Shorten(face, title, width-2*gap), canvas.Ink)
+	y := gap + strip
+	for _, row := range rows {
+		for i, t := range row {
+			x := gap + i*(side+gap)
+			tag(out, face, image.Pt(x, y+4), t.side)
+			canvas.Caption(out, face, x+48, y+20, canvas.Shorten(face, t.ID, side-48), canvas.Ink)
+			draw.Draw(out, t.picture.Rect.Add(image.Pt(x, y+strip)), t.picture, image.Point{}, draw.Src)
+		}
+		y += strip + highest(row) + gap
+	}
 	for _, row := range legend {
 		x := gap
 		for _, k := range row {
 			look(k).sample(out, image.Pt(x, y+13))
-			x = canvas.Caption(out, face, x+38, y+18, opt.Targets[k], canvas.Ink) + 24
+			x = canvas.Caption(out, face, x+38, y+18, targets[k], canvas.Ink) + 24
 		}
 		y += strip
 	}
-	return out, nil
+	return out
+}
+
+func highest(row []tile) int {
+	most := 0
+	for _, t := range row {
+		most = max(most, t.picture.Rect.Dy())
+	}
+	return most
 }
 
 // choose takes n cases, as many of pool and test as their shares are, spread evenly over each by name.
@@ -107,7 +131,7 @@ func choose(b *data.Benchmark, n int) []tile {
 	var out []tile
 	spread := func(cases []data.Case, n int, side string) {
 		for i := range n { // the middles of as many equal parts
-			out = append(out, tile{cases[(2*i+1)*len(cases)/(2*n)], side})
+			out = append(out, tile{Case: cases[(2*i+1)*len(cases)/(2*n)], side: side})
 		}
 	}
 	spread(b.Pool, min(n-tested, len(b.Pool)), "pool")
