@@ -78,7 +78,7 @@ func (r *Run) TOML() ([]byte, error) {
 }
 
 // Hash is the SHA-256, in hex, of all that decides a run's result: where data and cache lie and how often
-// checkpoints are written does not.
+// checkpoints are written does not. In the place of a split file's path the caller puts what tells its content.
 func (r Run) Hash() (string, error) {
 	r.Weights, r.Cache.Dir, r.Cache.BudgetGB = "", "", 0
 	r.Train.CheckpointEvery, r.Train.Keep = 0, 0
@@ -106,7 +106,8 @@ func keysOf(t reflect.Type, prefix string) []Key {
 	var out []Key
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name := prefix + f.Tag.Get("toml")
+		tag, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		name := prefix + tag
 		if f.Type.Kind() == reflect.Struct {
 			out = append(out, keysOf(f.Type, name+".")...)
 			continue

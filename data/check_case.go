@@ -215,37 +215,38 @@ func (in *inspector) files(s *sideFacts, c Case) bool {
 	f := c.file
 	fail := func(path string, err error) { in.find(Problem, FindingFile, c.ID, path, err.Error()) }
 	values, size, channels, err := f.decl.imageFacts(f.image)
-	if err != nil {
+	usable := err == nil
+	if usable {
+		in.countFiles(f.image, 1)
+		s.see(values)
+		s.channels[channels] = true
+	} else {
 		fail(f.image, err)
-		return false
 	}
-	in.countFiles(f.image, 1)
-	s.see(values)
-	s.channels[channels] = true
-	if values.Min == values.Max {
+	if usable && values.Min == values.Max {
 		in.find(Warning, FindingConstant, c.ID, f.image, fmt.Sprintf("all its pixels are %g", values.Min))
 	}
-	usable := true
 	for path, targets := range f.maskFiles() {
 		got, err := in.countLabels(c.ID, path, targets)
 		switch {
 		case err != nil:
 			fail(path, err)
 			usable = false
-		case got != size:
-			in.find(Problem, FindingSize, c.ID, path, fmt.Sprintf("the mask is %d x %d, its image %s is %d x %d: put the mask that belongs to it there",
-				got[0], got[1], in.relative(f.image), size[0], size[1]))
+		case got != size && size[0] > 0:
+			in.find(Problem, FindingSize, c.ID, path, fmt.Sprintf("the mask is %d x %d, want %d x %d as its image %q: put the mask that belongs to it there",
+				got[0], got[1], size[0], size[1], in.relative(f.image)))
 			usable = false
 		}
 	}
 	if f.valid != "" {
 		in.countFiles(f.valid, 1)
 	}
-	if c.Second != nil {
+	if c.Second != nil && usable {
 		if _, err := c.Second(); err != nil {
 			fail(f.second, err)
+		} else {
+			in.countFiles(f.second, 1)
 		}
-		in.countFiles(f.second, 1)
 	}
 	return usable
 }

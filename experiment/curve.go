@@ -83,6 +83,9 @@ func LearningCurve(ctx context.Context, opt Options, shots []int, seeds []int64)
 			return nil, fmt.Errorf("%w: shots is %d, want 1 or more", configs.ErrConfig, n)
 		}
 	}
+	if r.cfg.Split != "" {
+		return nil, fmt.Errorf("%w: a learning curve draws its own shots: leave out split = %q", configs.ErrConfig, r.cfg.Split)
+	}
 	r.cfg.Decoder, r.cfg.Compare, r.cfg.Shots = decoderLinear, []string{}, 1 // the last is not used
 	if err := r.open(); err != nil {
 		return nil, err

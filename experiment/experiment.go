@@ -3,7 +3,9 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -130,6 +132,9 @@ func (r *Run) open() error {
 	cfg := r.cfg
 	d, err := data.Declaration(cfg.Benchmark)
 	if err != nil {
+		return err
+	}
+	if err := r.readSplit(d); err != nil {
 		return err
 	}
 	if r.target, err = pickTarget(d, cfg.Target); err != nil {
@@ -287,39 +292,54 @@ func (r *Run) check() error {
 	return nil
 }
 
-// draw draws the shots, loads every case of the split and refuses one whose test images are trained on.
-func (r *Run) draw() error {
+// draw draws the shots, or takes the split file's, loads every case of the split and refuses one whose test images are trained on.
+func (r *Run) draw() (err error) {
 	if n := len(r.bench.Pool); r.opt.Fewer && n > 0 {
 		r.cfg.Shots = min(r.cfg.Shots, n)
 	}
-	split, err := data.DrawShots(r.bench, r.cfg.Shots, r.cfg.Seed)
+	read := r.bench.Loader()
+	load := func(id string) (*data.Sample, error) {
+		sample, err := read(id)
+		if sample != nil {
+			r.samples[id] = sample
+		}
+		return sample, err
+	}
+	if r.split != nil {
+		if err := data.Unsound(r.split.Check(r.bench, load)); err != nil {
+			return fmt.Errorf("split %q: %w", r.cfg.Split, err)
+		}
+	} else if r.split, err = data.Draw(r.bench, r.target, r.cfg.Shots, r.cfg.Seed, load); err != nil {
+		return err
+	}
+	if r.opt.Tuned != nil {
+		return r.opt.Tuned.checkLeaks(r.split)
+	}
+	return nil
+}
+
+// loaded returns a case of the split.
+func (r *Run) loaded(id string) (*data.Sample, error) { return r.samples[id], nil }
+
+// readSplit reads the split file that the settings name. Other settings may not say otherwise.
+func (r *Run) readSplit(d *data.Decl) error {
+	cfg := r.cfg
+	if cfg.Split == "" {
+		return nil
+	}
+	split, err := data.ReadSplit(cfg.Split)
 	if err != nil {
 		return err
 	}
-	split.Target = r.target
-	cases := map[string]data.Case{}
-	for _, c := range append(append([]data.Case(nil), r.bench.Pool...), r.bench.Test...) {
-		cases[c.ID] = c
-	}
-	for _, entries := range [][]data.Entry{split.Train, split.Validation, split.Test} {
-		for _, e := range entries {
-			sample, err := cases[e.ID].Load()
-			if err != nil {
-				return err
-			}
-			if sample.Masks[r.target] == nil {
-				return fmt.Errorf("%w: case %s has no mask of %s", data.ErrInvalid, e.ID, r.target)
-			}
-			r.samples[e.ID] = sample
+	for _, c := range []struct{ key, is, want string }{
+		{"benchmark", d.Name, split.Benchmark}, {"target", cmp.Or(cfg.Target, d.Targets[0]), split.Target},
+		{"shots", fmt.Sprint(cfg.Shots), fmt.Sprint(split.Shots)}, {"seed", fmt.Sprint(cfg.Seed), fmt.Sprint(split.Seed)},
+	} {
+		if c.is != c.want {
+			return fmt.Errorf("%w: %s is %s, and split %q is of %s %s: leave one of the two out", configs.ErrConfig, c.key, c.is, cfg.Split, c.key, c.want)
 		}
 	}
-	if err := split.Fill(r.samples); err != nil {
-		return err
-	}
 	r.split = split
-	if r.opt.Tuned != nil {
-		return r.opt.Tuned.checkLeaks(split)
-	}
 	return nil
 }
 
@@ -358,7 +378,15 @@ func (r *Run) list(entries []data.Entry) []*data.Sample {
 // decides the result, so a folder of another run is never written into.
 func (r *Run) openDir() error {
 	var err error
-	if r.config, err = r.cfg.Hash(); err != nil {
+	cfg := *r.cfg
+	if cfg.Split != "" { // its content counts, not where it lies
+		content, err := os.ReadFile(cfg.Split)
+		if err != nil {
+			return fmt.Errorf("read split: %w", err)
+		}
+		cfg.Split = fmt.Sprintf("%x", sha256.Sum256(content))
+	}
+	if r.config, err = cfg.Hash(); err != nil {
 		return err
 	}
 	kind := "finetune"
