@@ -78,7 +78,7 @@ func (r *Run) TOML() ([]byte, error) {
 }
 
 // Hash is the SHA-256, in hex, of all that decides a run's result: where data and cache lie, how often
-// checkpoints are written and who starts it does not.
+// checkpoints are written and who starts it does not. In the place of a split file's path the caller puts what tells its content.
 func (r Run) Hash() (string, error) {
 	r.Engine = Engine{}
 	r.Weights, r.Cache.Dir, r.Cache.BudgetGB = "", "", 0
@@ -107,8 +107,8 @@ func keysOf(t reflect.Type, prefix string) []Key {
 	var out []Key
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
-		name = prefix + name
+		tag, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		name := prefix + tag
 		if f.Type.Kind() == reflect.Struct {
 			out = append(out, keysOf(f.Type, name+".")...)
 			continue

@@ -9,6 +9,7 @@ type Run struct {
 	Weights   string `toml:"weights" doc:"weights file; empty: the model's released weights in the cache"`
 	Shots     int    `toml:"shots" doc:"annotated images that training may use"`
 	Seed      int64  `toml:"seed" doc:"seed of the draw of shots and of the training"`
+	Split     string `toml:"split,omitempty" doc:"split file, from samtune data split or a run's folder, that says which cases are trained on and tested; it decides benchmark, target, shots and seed"`
 	Decoder   string `toml:"decoder" doc:"plain: SAM's mask decoder; linear: a convex head over the encoder's early features; fine: both"`
 
 	Compare []string `toml:"compare" doc:"decoders that are fitted on the same shots and shown beside it; empty: none"`

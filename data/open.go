@@ -26,6 +26,10 @@ type Options struct {
 	Volumes bool
 	// Progress is told how many of so many volumes are looked through; may be nil.
 	Progress func(done, of int)
+
+	// inspect is handed every volume after its labels were read, with what is wrong with them. Where it returns nil a volume that
+	// can't be read is left out.
+	inspect func(v *volume, err error) error
 }
 
 // Open finds a benchmark's files and decides which cases are the pool that shots are drawn from and which
@@ -36,7 +40,7 @@ func Open(name string, opt Options) (*Benchmark, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Benchmark{Name: d.Name, Title: d.Title, Task: d.Task, Targets: d.Targets, Citation: d.Citation, Licence: d.Licence}
+	b := &Benchmark{Name: d.Name, Title: d.Title, Task: d.Task, Targets: d.Targets, Citation: d.Citation, Licence: d.Licence, decl: d}
 	if opt.Target != "" && !slices.Contains(d.Targets, opt.Target) {
 		return nil, fmt.Errorf("%w: benchmark %s has no target %q: it has %v", ErrInvalid, d.Name, opt.Target, d.Targets)
 	}
@@ -197,6 +201,9 @@ func (b *Benchmark) fill(dir string, d *Decl, pool, test []fileCase, opt Options
 				continue
 			}
 			cases, err := v.cases(opt.Target, opt.Index)
+			if opt.inspect != nil {
+				err = opt.inspect(v, err)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -214,7 +221,7 @@ func (b *Benchmark) fill(dir string, d *Decl, pool, test []fileCase, opt Options
 	if b.Test, err = expand(test); err != nil {
 		return err
 	}
-	if one {
+	if b.onePatient = one; one && !(opt.Volumes && d.sliced()) {
 		all := append(b.Pool, b.Test...)
 		sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
 		for i := range all {

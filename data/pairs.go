@@ -40,7 +40,7 @@ func (p fileCase) files() []string {
 
 // asCase is the case of a picture.
 func (p fileCase) asCase() Case {
-	c := Case{ID: p.id, Patient: p.patient, Files: p.files(), Load: p.load}
+	c := Case{ID: p.id, Patient: p.patient, Files: p.files(), Load: p.load, file: &p}
 	if p.second != "" {
 		c.Second = func() (*Mask, error) {
 			img, err := p.decl.readImage(p.image)

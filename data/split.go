@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sort"
 
 	"github.com/BurntSushi/toml"
@@ -86,16 +87,51 @@ func heldOut(i int) bool { return i%5 == 2 }
 
 func (s *Split) lists() [][]Entry { return [][]Entry{s.Train, s.Validation, s.Test} }
 
+// sides are the names of the lists.
+func sides() []string { return []string{"training", "validation", "test"} }
+
+// Loader returns a case's sample; nil where there is no such case.
+type Loader func(id string) (*Sample, error)
+
+// Loader loads a benchmark's cases.
+func (b *Benchmark) Loader() Loader {
+	cases := map[string]Case{}
+	for _, c := range slices.Concat(b.Pool, b.Test) {
+		cases[c.ID] = c
+	}
+	return func(id string) (*Sample, error) {
+		c, here := cases[id]
+		if !here {
+			return nil, nil
+		}
+		return c.Load()
+	}
+}
+
+// Draw is the split that a run with these settings trains and tests on. Each of its cases is loaded once.
+func Draw(b *Benchmark, target string, shots int, seed int64, load Loader) (*Split, error) {
+	s, err := DrawShots(b, shots, seed)
+	if err != nil {
+		return nil, err
+	}
+	s.Target = target
+	return s, s.Fill(load)
+}
+
 // Fill notes the content of the split's cases and refuses a picture that is on two of its sides, told by
 // its pixels whatever its name. The error wraps ErrLeak.
-func (s *Split) Fill(samples map[string]*Sample) error {
+func (s *Split) Fill(load Loader) error {
 	known := map[string]Entry{}
 	for _, list := range s.lists() {
 		for _, e := range list {
-			var err error
-			if known[e.ID], err = s.entry(e, samples); err != nil {
+			sample, err := load(e.ID)
+			if err != nil {
 				return err
 			}
+			if err := s.note(&e, sample); err != nil {
+				return err
+			}
+			known[e.ID] = e
 		}
 	}
 	return s.FillFrom(known)
@@ -113,7 +149,7 @@ func (s *Split) FillFrom(known map[string]Entry) error {
 	}
 	s.DataSHA256 = s.hash()
 	seen := map[string]string{}
-	for i, side := range []string{"training", "validation", "test"} {
+	for i, side := range sides() {
 		list := s.lists()[i]
 		for _, e := range list {
 			if other, both := seen[e.ImageSHA256]; both {
@@ -127,23 +163,19 @@ func (s *Split) FillFrom(known map[string]Entry) error {
 	return nil
 }
 
-func (s *Split) entry(e Entry, samples map[string]*Sample) (Entry, error) {
-	sample := samples[e.ID]
-	if sample == nil {
-		return e, fmt.Errorf("%w: split: case %s is not there", ErrInvalid, e.ID)
-	}
-	return EntryOf(sample, s.Target)
-}
-
-// EntryOf hashes a case's pixels. The error wraps ErrInvalid where it has no mask of target.
+// EntryOf is a case's entry in a split of a target.
 func EntryOf(sample *Sample, target string) (Entry, error) {
 	e := Entry{ID: sample.ID, Patient: sample.Patient}
-	mask := sample.Masks[target]
-	if mask == nil {
-		return e, fmt.Errorf("%w: case %s has no mask of %s", ErrInvalid, sample.ID, target)
+	return e, (&Split{Target: target}).note(&e, sample)
+}
+
+// note fills in the hashes of a case.
+func (s *Split) note(e *Entry, sample *Sample) error {
+	if sample == nil || sample.Masks[s.Target] == nil {
+		return fmt.Errorf("%w: split: case %s is not there or has no mask of %q", ErrInvalid, e.ID, s.Target)
 	}
-	e.ImageSHA256, e.MaskSHA256, e.ValidSHA256 = sample.Image.Hash(), mask.Hash(), sample.Valid.Hash()
-	return e, nil
+	e.ImageSHA256, e.MaskSHA256, e.ValidSHA256 = sample.Image.Hash(), sample.Masks[s.Target].Hash(), sample.Valid.Hash()
+	return nil
 }
 
 func (s *Split) hash() string {
@@ -155,27 +187,6 @@ func (s *Split) hash() string {
 		fmt.Fprintln(h)
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// Verify compares the split with the files as they are now and names the cases that changed. The error
-// wraps ErrInvalid.
-func (s *Split) Verify(samples map[string]*Sample) error {
-	var changed []string
-	for _, list := range s.lists() {
-		for _, e := range list {
-			now, err := s.entry(e, samples)
-			if err != nil {
-				return err
-			}
-			if now != e {
-				changed = append(changed, e.ID)
-			}
-		}
-	}
-	if len(changed) > 0 {
-		return fmt.Errorf("%w: the files of %v have changed since the split was written", ErrInvalid, changed)
-	}
-	return nil
 }
 
 // WriteSplit writes a split as TOML; the file appears whole or not at all.
@@ -203,7 +214,7 @@ func (s *Split) encode() ([]byte, error) {
 func ReadSplit(path string) (*Split, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read split: %w", err)
+		return nil, fmt.Errorf("%w: read split: %w", ErrInvalid, err)
 	}
 	return parseSplit(path, string(text))
 }

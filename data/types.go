@@ -94,6 +94,9 @@ type Case struct {
 	Files   []string // what Load reads, for error messages and listings; empty for generated cases
 	Load    func() (*Sample, error)
 	Second  func() (*Mask, error) // a second observer's mask of the first target; nil where there is none
+
+	file   *fileCase // that it is of; nil for generated cases
+	volume *volume   // whose slice it is; nil for a picture
 }
 
 // Benchmark is a data set that was found: where its cases may be used is already decided by Pool and Test.
@@ -109,5 +112,7 @@ type Benchmark struct {
 	Pool     []Case   // shots are drawn from these, ordered by ID
 	Test     []Case   // scored, never trained on, ordered by ID
 
-	files map[string]bool // that its pictures and volumes were found in, whether or not they gave a case
+	decl       *Decl
+	onePatient bool            // whose cases are on both sides, since there is no other
+	files      map[string]bool // that its pictures and volumes were found in, whether or not they gave a case
 }

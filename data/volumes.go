@@ -15,7 +15,8 @@ import (
 // volume is a volume with its label volumes. Its slices are cases.
 type volume struct {
 	fileCase
-	chosen []int // slices, by their number along the volume's axis
+	pixels map[string][]int // of each target in each slice, along the volume's axis; nil before they are counted
+	chosen []int            // slices, by their number
 	shelf  *shelf
 }
 
@@ -33,6 +34,7 @@ func (v *volume) cases(target, index string) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.pixels = counts
 	pixels := counts[target]
 	if target == "" {
 		for _, n := range counts {
@@ -48,7 +50,8 @@ func (v *volume) cases(target, index string) ([]Case, error) {
 	var out []Case
 	for _, s := range v.chosen {
 		id := fmt.Sprintf("%s_%0*d", v.id, digits, s)
-		out = append(out, Case{ID: id, Patient: v.patient, Volume: v.id, Files: files, Load: func() (*Sample, error) { return v.slice(s, id) }})
+		out = append(out, Case{ID: id, Patient: v.patient, Volume: v.id, Files: files, Load: func() (*Sample, error) { return v.slice(s, id) },
+			file: &v.fileCase, volume: v})
 	}
 	return out, nil
 }

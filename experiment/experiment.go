@@ -3,7 +3,9 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -163,11 +165,14 @@ func (r *Run) openData() (*model.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.readSplit(d); err != nil {
+		return nil, err
+	}
 	if r.target, err = pickTarget(d, cfg.Target); err != nil {
 		return nil, err
 	}
 	cfg.Target = r.target
-	if err := r.find(); err != nil {
+	if r.bench, err = data.Open(cfg.Benchmark, DataOptions(r.opt.DataRoot, r.target, cfg.Cache.Dir, r.opt.Progress)); err != nil {
 		return nil, err
 	}
 	if err := r.check(); err != nil {
@@ -183,21 +188,21 @@ func (r *Run) openData() (*model.Spec, error) {
 	return spec, nil
 }
 
-// find finds the benchmark's cases. What is in which slice of a volume is kept beside the feature cache.
-func (r *Run) find() (err error) {
+// DataOptions say where a run finds the slices of volumes that its cases are. What is in which slice is kept beside the feature
+// cache, of which features is the folder.
+func DataOptions(root, target, features string, p Progress) data.Options {
 	var stage Stage
-	opt := data.Options{Root: r.opt.DataRoot, Target: r.target, Index: filepath.Join(r.cfg.Cache.Dir, "slices")}
+	opt := data.Options{Root: root, Target: target, Index: filepath.Join(features, "slices")}
 	opt.Progress = func(done, of int) {
 		if stage == nil {
-			stage = r.opt.Progress.Begin("volumes", of)
+			stage = p.Begin("volumes", of)
 		}
 		stage.Add(1, "")
 		if done == of {
 			stage.End("")
 		}
 	}
-	r.bench, err = data.Open(r.cfg.Benchmark, opt)
-	return err
+	return opt
 }
 
 // budget is the disk space that the cache may take, in bytes.
@@ -318,38 +323,76 @@ func (r *Run) check() error {
 	return nil
 }
 
-// draw draws the shots, loads every case of the split and refuses one whose test images are trained on.
+// draw draws the shots, or takes the split file's, loads every case of the split and refuses one whose test images are trained on.
 func (r *Run) draw() error {
+	read := r.bench.Loader()
+	load := func(id string) (*data.Sample, error) {
+		if r.samples[id] != nil {
+			return r.samples[id], nil
+		}
+		sample, err := read(id)
+		if sample != nil {
+			r.samples[id] = sample
+		}
+		return sample, err
+	}
+	if r.split != nil {
+		if err := data.Unsound(r.split.Check(r.bench, load)); err != nil {
+			return fmt.Errorf("split %q: %w", r.cfg.Split, err)
+		}
+	} else if err := r.drawNew(load); err != nil {
+		return err
+	}
+	if r.opt.Tuned != nil {
+		return r.opt.Tuned.checkLeaks(r.split)
+	}
+	return nil
+}
+
+// drawNew draws the shots; pixels that a run of the same set has hashed are not hashed again.
+func (r *Run) drawNew(load data.Loader) error {
 	split, err := r.drawn()
 	if err != nil {
 		return err
 	}
-	cases := map[string]data.Case{}
-	for _, c := range append(append([]data.Case(nil), r.bench.Pool...), r.bench.Test...) {
-		cases[c.ID] = c
-	}
-	for _, entries := range [][]data.Entry{split.Train, split.Validation, split.Test} {
-		for _, e := range entries {
-			if r.samples[e.ID] != nil {
-				continue
-			}
-			sample, err := cases[e.ID].Load()
-			if err != nil {
-				return err
-			}
-			if r.entries[e.ID], err = data.EntryOf(sample, r.target); err != nil {
-				return err
-			}
-			r.samples[e.ID] = sample
+	for _, e := range slices.Concat(split.Train, split.Validation, split.Test) {
+		if _, known := r.entries[e.ID]; known {
+			continue
+		}
+		sample, err := load(e.ID)
+		if err != nil {
+			return err
+		}
+		if r.entries[e.ID], err = data.EntryOf(sample, r.target); err != nil {
+			return err
 		}
 	}
-	if err := split.FillFrom(r.entries); err != nil {
+	r.split = split
+	return split.FillFrom(r.entries)
+}
+
+// loaded returns a case of the split.
+func (r *Run) loaded(id string) (*data.Sample, error) { return r.samples[id], nil }
+
+// readSplit reads the split file that the settings name. Other settings may not say otherwise.
+func (r *Run) readSplit(d *data.Decl) error {
+	cfg := r.cfg
+	if cfg.Split == "" {
+		return nil
+	}
+	split, err := data.ReadSplit(cfg.Split)
+	if err != nil {
 		return err
 	}
-	r.split = split
-	if r.opt.Tuned != nil {
-		return r.opt.Tuned.checkLeaks(split)
+	for _, c := range []struct{ key, is, want string }{
+		{"benchmark", d.Name, split.Benchmark}, {"target", cmp.Or(cfg.Target, d.Targets[0]), split.Target},
+		{"shots", fmt.Sprint(cfg.Shots), fmt.Sprint(split.Shots)}, {"seed", fmt.Sprint(cfg.Seed), fmt.Sprint(split.Seed)},
+	} {
+		if c.is != c.want {
+			return fmt.Errorf("%w: %s is %s, and split %q is of %s %s: leave one of the two out", configs.ErrConfig, c.key, c.is, cfg.Split, c.key, c.want)
+		}
 	}
+	r.split = split
 	return nil
 }
 
@@ -442,8 +485,16 @@ func (r *Run) openDir(ctx context.Context, together string) error {
 
 // identify computes the run's hash; its split must be drawn.
 func (r *Run) identify(weights, device, together string) error {
+	cfg := *r.cfg
+	if cfg.Split != "" { // its content counts, not where it lies
+		content, err := os.ReadFile(cfg.Split)
+		if err != nil {
+			return fmt.Errorf("read split: %w", err)
+		}
+		cfg.Split = fmt.Sprintf("%x", sha256.Sum256(content))
+	}
 	var err error
-	if r.config, err = r.cfg.Hash(); err != nil {
+	if r.config, err = cfg.Hash(); err != nil {
 		return err
 	}
 	r.hash = identity(r.config, r.split.DataSHA256, weights, device, r.kind(together))

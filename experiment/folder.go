@@ -103,10 +103,10 @@ func (r *Run) sameRun() error {
 		if err != nil {
 			return err
 		}
-		return split.Verify(r.samples)
+		return data.Unsound(split.Check(r.bench, r.loaded))
 	}
 	if err == nil && split.Seed == r.split.Seed && split.Shots == r.split.Shots && split.Benchmark == r.split.Benchmark {
-		if err := split.Verify(r.samples); err != nil {
+		if err := data.Unsound(split.Check(r.bench, r.loaded)); err != nil {
 			return fmt.Errorf("%q: %w: %w: choose another folder with --out", r.Dir, ErrOtherRun, err)
 		}
 	}

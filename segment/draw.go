@@ -8,13 +8,8 @@ import (
 
 	"samtune/data"
 	"samtune/eval"
+	"samtune/internal/canvas"
 )
-
-// Colours of masks, from the palette of Okabe and Ito (Color Universal Design, 2008): they differ for colour-blind eyes too.
-var palette = []color.RGBA{
-	{0x56, 0xb4, 0xe9, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xf0, 0xe4, 0x42, 0xff},
-	{0xcc, 0x79, 0xa7, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x72, 0xb2, 0xff},
-}
 
 // Colours of prompts.
 var (
@@ -26,13 +21,9 @@ var (
 // Draw lays masks over a picture, each tinted and outlined in a colour of its own, and over them what they were asked for
 // with: points inside green, points outside red, boxes white. Later masks lie over earlier ones.
 func Draw(img *data.Image, masks []*data.Mask, prompts []eval.Prompt) *image.RGBA {
-	out := image.NewRGBA(image.Rect(0, 0, img.Width, img.Height))
-	for i := range img.Width * img.Height {
-		copy(out.Pix[4*i:], img.Pix[3*i:3*i+3])
-		out.Pix[4*i+3] = 0xff
-	}
+	out := canvas.Picture(img)
 	for i, m := range masks {
-		tint(out, m, palette[i%len(palette)])
+		tint(out, m, canvas.Palette[i%len(canvas.Palette)])
 	}
 	stroke := max(1, (img.Width+img.Height)/600)
 	for _, p := range prompts {
@@ -53,16 +44,13 @@ func Draw(img *data.Image, masks []*data.Mask, prompts []eval.Prompt) *image.RGB
 
 // tint blends a colour over a mask's pixels, fully on its rim.
 func tint(dst *image.RGBA, m *data.Mask, c color.RGBA) {
-	inside := func(x, y int) bool {
-		return x >= 0 && y >= 0 && x < m.Width && y < m.Height && m.Pix[y*m.Width+x] != 0
-	}
 	for y := range m.Height {
 		for x := range m.Width {
-			if !inside(x, y) {
+			if !canvas.Inside(m, x, y) {
 				continue
 			}
 			share := 0.45
-			if !inside(x-1, y) || !inside(x+1, y) || !inside(x, y-1) || !inside(x, y+1) {
+			if canvas.Rim(m, x, y) {
 				share = 1
 			}
 			at := dst.PixOffset(x, y)

@@ -119,6 +119,9 @@ func New(ctx context.Context, opt Options) (*Plan, error) {
 // add adds the rows of a setting.
 func (p *Plan) add(ctx context.Context, cfg *configs.Run, opt Options) (err error) {
 	c := *cfg
+	if c.Split != "" {
+		return fmt.Errorf("%w: a sweep draws its own shots: leave out split = %q", ErrPlan, c.Split)
+	}
 	if c.Train.Device, err = tensor.Name(c.Train.Device); err != nil {
 		return err
 	}

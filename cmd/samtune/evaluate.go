@@ -23,6 +23,7 @@ func (a *app) evaluate() *cobra.Command {
 			}
 			if f.config == "" { // what the run was trained with holds where nothing else is said
 				f.config = filepath.Join(checkpoint, experiment.ConfigFile)
+				f.set = append([]string{"split="}, f.set...) // all test cases are tested, not those of the run's split file
 			}
 			return a.execute(c, &f, experiment.Options{Tuned: tuned})
 		},

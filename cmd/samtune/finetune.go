@@ -20,11 +20,11 @@ import (
 
 // runFlags are the flags of finetune and zeroshot.
 type runFlags struct {
-	config, benchmark, target, model, weights, device, decoder, profile, out, runs string
-	shots                                                                          int
-	seed                                                                           int64
-	compare, set                                                                   []string
-	again                                                                          bool
+	config, benchmark, target, model, weights, device, decoder, profile, split, out, runs string
+	shots                                                                                 int
+	seed                                                                                  int64
+	compare, set                                                                          []string
+	again                                                                                 bool
 }
 
 func (a *app) finetune() *cobra.Command {
@@ -38,6 +38,7 @@ func (a *app) finetune() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().IntVar(&f.shots, "shots", 5, "annotated images that training may use")
+	c.Flags().StringVar(&f.split, "split", "", "split file that says which cases are trained on and tested, in place of --benchmark, --target, --shots and --seed")
 	c.Flags().StringVar(&f.decoder, "decoder", "", "plain, linear or fine; the default is the benchmark's")
 	c.Flags().StringSliceVar(&f.compare, "compare", nil, "decoders that are fitted on the same shots and shown beside it, or none (default plain,linear)")
 	return c
@@ -90,7 +91,7 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 	for name, value := range map[string]string{
 		"benchmark": fmt.Sprintf("%q", f.benchmark), "target": fmt.Sprintf("%q", f.target), "decoder": fmt.Sprintf("%q", f.decoder),
 		"compare": listText(f.compare), "model": fmt.Sprintf("%q", f.model), "weights": fmt.Sprintf("%q", f.weights),
-		"shots": fmt.Sprint(f.shots), "seed": fmt.Sprint(f.seed), "device": fmt.Sprintf("%q", f.device),
+		"shots": fmt.Sprint(f.shots), "seed": fmt.Sprint(f.seed), "split": fmt.Sprintf("%q", f.split), "device": fmt.Sprintf("%q", f.device),
 	} {
 		if c.Flags().Changed(name) {
 			if name == "device" {
@@ -107,9 +108,17 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 		}
 		layers = append(layers, l)
 	}
-	named := configs.Default() // once without the recipe, to learn which benchmark is meant
-	for _, l := range layers {
-		if err := named.Apply(l); err != nil {
+	named, err := apply(layers) // once without the recipe, to learn which benchmark is meant
+	if err != nil {
+		return nil, err
+	}
+	if named.Split != "" { // what it decides may be said again in other words, which are compared later
+		l, err := splitLayer(named.Split)
+		if err != nil {
+			return nil, err
+		}
+		layers = slices.Insert(layers, 0, l)
+		if named, err = apply(layers); err != nil {
 			return nil, err
 		}
 	}
@@ -133,16 +142,34 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 		}
 		base = append(base, l)
 	}
-	cfg := configs.Default()
-	for _, l := range append(base, layers...) {
-		if err := cfg.Apply(l); err != nil {
-			return nil, err
-		}
+	cfg, err := apply(append(base, layers...))
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Eval.NSDTolerance == 0 {
 		cfg.Eval.NSDTolerance = declared.NSDTolerance
 	}
 	return cfg, nil
+}
+
+// apply lays layers over the defaults.
+func apply(layers []configs.Layer) (*configs.Run, error) {
+	cfg := configs.Default()
+	for _, l := range layers {
+		if err := cfg.Apply(l); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, nil
+}
+
+// splitLayer is what a split file decides.
+func splitLayer(path string) (configs.Layer, error) {
+	s, err := data.ReadSplit(path)
+	if err != nil {
+		return configs.Layer{}, err
+	}
+	return configs.MapLayer("split "+path, map[string]any{"benchmark": s.Benchmark, "target": s.Target, "shots": s.Shots, "seed": s.Seed})
 }
 
 // known lists the names of profiles.

@@ -21,8 +21,12 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, quiet bool) *progress {
+	return &progress{w: w, quiet: quiet, terminal: isTerminal(w)}
+}
+
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return &progress{w: w, quiet: quiet, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Note prints a line of a stage.

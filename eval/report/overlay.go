@@ -8,15 +8,15 @@ import (
 	"golang.org/x/image/draw"
 
 	"samtune/data"
+	"samtune/internal/canvas"
 )
 
-// Colours of an overlay, from the palette of Okabe and Ito (Color Universal Design, 2008). They differ in
-// hue for every kind of colour vision and in luminance where hue is lost (0.41, 0.22, 0.75).
+// Colours of an overlay. They differ in luminance too where hue is lost (0.41, 0.22, 0.75).
 var (
-	colourTP   = color.RGBA{0x56, 0xB4, 0xE9, 0xFF} // sky blue
-	colourFP   = color.RGBA{0xD5, 0x5E, 0x00, 0xFF} // vermillion
-	colourFN   = color.RGBA{0xF0, 0xE4, 0x42, 0xFF} // yellow
-	colourOnly = color.RGBA{0xE6, 0x9F, 0x00, 0xFF} // orange: a prediction that no truth is known for
+	colourTP   = canvas.SkyBlue
+	colourFP   = canvas.Vermillion
+	colourFN   = canvas.Yellow
+	colourOnly = canvas.Orange // a prediction that no truth is known for
 )
 
 // legendEntry is a colour of an overlay and what it means.
@@ -191,11 +191,7 @@ func fit(w, h, side int) image.Rectangle {
 
 // shrinkImage returns the picture at the size of bounds.
 func shrinkImage(img *data.Image, bounds image.Rectangle) *image.RGBA {
-	full := image.NewRGBA(image.Rect(0, 0, img.Width, img.Height))
-	for i := range img.Width * img.Height {
-		copy(full.Pix[4*i:], img.Pix[3*i:3*i+3])
-		full.Pix[4*i+3] = 0xFF
-	}
+	full := canvas.Picture(img)
 	if bounds == full.Bounds() {
 		return full
 	}

@@ -14,13 +14,10 @@ import (
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/image/draw"
-	"golang.org/x/image/font"
-	"golang.org/x/image/font/gofont/goregular"
-	"golang.org/x/image/font/opentype"
-	"golang.org/x/image/math/fixed"
 
 	"samtune/data"
 	"samtune/eval"
+	"samtune/internal/canvas"
 )
 
 // CaseOverlay is a test case that the report shows in pictures.
@@ -164,7 +161,7 @@ func SideBySide(c CaseOverlay) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	face, err := captionFace()
+	face, err := canvas.Face(fontSize)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +176,7 @@ func SideBySide(c CaseOverlay) (image.Image, error) {
 		if p.dice.Defined() {
 			text = fmt.Sprintf("%s, Dice %s", text, number(p.dice, 3))
 		}
-		caption(out, face, x, strip-10, shorten(face, text, size.X))
+		canvas.Caption(out, face, x, strip-10, canvas.Shorten(face, text, size.X), canvas.Ink)
 		draw.NearestNeighbor.Scale(out, image.Rect(x, strip, x+size.X, strip+size.Y), p.picture, p.picture.Bounds(), draw.Src, nil)
 	}
 	x := gap
@@ -187,37 +184,9 @@ func SideBySide(c CaseOverlay) (image.Image, error) {
 		y := strip + size.Y + 9
 		draw.Draw(out, image.Rect(x, y, x+14, y+14), image.NewUniform(color.Gray{0x33}), image.Point{}, draw.Src)
 		draw.Draw(out, image.Rect(x+1, y+1, x+13, y+13), image.NewUniform(e.Colour), image.Point{}, draw.Src)
-		x = caption(out, face, x+20, y+13, e.Name) + 24
+		x = canvas.Caption(out, face, x+20, y+13, e.Name, canvas.Ink) + 24
 	}
 	return out, nil
-}
-
-func captionFace() (font.Face, error) {
-	f, err := opentype.Parse(goregular.TTF)
-	if err != nil {
-		return nil, fmt.Errorf("read caption font: %w", err)
-	}
-	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: fontSize, DPI: 72, Hinting: font.HintingFull})
-	if err != nil {
-		return nil, fmt.Errorf("read caption font: %w", err)
-	}
-	return face, nil
-}
-
-// caption writes text with its base line at y and returns where it ends.
-func caption(dst draw.Image, face font.Face, x, y int, text string) int {
-	d := font.Drawer{Dst: dst, Src: image.NewUniform(color.Gray{0x1A}), Face: face, Dot: fixed.P(x, y)}
-	d.DrawString(text)
-	return d.Dot.X.Ceil()
-}
-
-// shorten cuts text in the middle so that it is at most width pixels wide; the Dice at its end stays.
-func shorten(face font.Face, text string, width int) string {
-	r := []rune(text)
-	for keep := len(r); font.MeasureString(face, text).Ceil() > width && keep > 2; keep-- {
-		text = string(r[:keep/2]) + "…" + string(r[len(r)-keep/2:])
-	}
-	return text
 }
 
 // WriteOverlays writes a picture of each case into dir, which it makes: picture, before and after beside
