@@ -12,7 +12,7 @@ import json
 import pathlib
 import sys
 
-import kubernetes_validate
+import kubernetes_validate.utils
 import yaml
 
 PREFIX = "/api/_definitions.json#/$defs/"
@@ -51,11 +51,11 @@ def bundle(version):
 
 
 def check(files):
-    for version in kubernetes_validate.all_versions():
+    for version in kubernetes_validate.utils.all_versions():
         if tuple(map(int, version.split(".")[:2])) < (1, 29):
             continue
         for f in files:
-            kubernetes_validate.validate(yaml.safe_load(pathlib.Path(f).read_text()), kubernetes_validate.major_minor(version), strict=True)
+            kubernetes_validate.validate(yaml.safe_load(pathlib.Path(f).read_text()), kubernetes_validate.utils.major_minor(version), strict=True)
             print(f"Kubernetes {version}: {f} is valid")
 
 

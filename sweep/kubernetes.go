@@ -84,7 +84,7 @@ func (s Submission) manifest(cfg configs.Kubernetes, stage string, user, group u
 	}
 	for key, value := range map[string]string{"image": cfg.Image, "claim": cfg.Claim, "mount": cfg.Mount} {
 		if value == "" {
-			return nil, fmt.Errorf("%w: engine.kubernetes.%s is not set: write it into the file of --config, or --set engine.kubernetes.%s=...", configs.ErrConfig, key, key)
+			return nil, fmt.Errorf("%w: engine.kubernetes.%s is not set: write it into the file of --config, or --set engine.kubernetes.%s=VALUE", configs.ErrConfig, key, key)
 		}
 	}
 	if err := Below(cfg.Mount, "the sweep's folder", s.Dir); err != nil {
