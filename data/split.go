@@ -89,13 +89,26 @@ func (s *Split) lists() [][]Entry { return [][]Entry{s.Train, s.Validation, s.Te
 // Fill notes the content of the split's cases and refuses a picture that is on two of its sides, told by
 // its pixels whatever its name. The error wraps ErrLeak.
 func (s *Split) Fill(samples map[string]*Sample) error {
+	known := map[string]Entry{}
 	for _, list := range s.lists() {
-		for i := range list {
-			e, err := s.entry(list[i], samples)
-			if err != nil {
+		for _, e := range list {
+			var err error
+			if known[e.ID], err = s.entry(e, samples); err != nil {
 				return err
 			}
-			list[i] = e
+		}
+	}
+	return s.FillFrom(known)
+}
+
+// FillFrom is Fill with entries, by case, that EntryOf made before.
+func (s *Split) FillFrom(known map[string]Entry) error {
+	for _, list := range s.lists() {
+		for i, e := range list {
+			var ok bool
+			if list[i], ok = known[e.ID]; !ok {
+				return fmt.Errorf("%w: split: case %s is not there", ErrInvalid, e.ID)
+			}
 		}
 	}
 	s.DataSHA256 = s.hash()
@@ -116,10 +129,20 @@ func (s *Split) Fill(samples map[string]*Sample) error {
 
 func (s *Split) entry(e Entry, samples map[string]*Sample) (Entry, error) {
 	sample := samples[e.ID]
-	if sample == nil || sample.Masks[s.Target] == nil {
-		return e, fmt.Errorf("%w: split: case %s is not there or has no mask of %q", ErrInvalid, e.ID, s.Target)
+	if sample == nil {
+		return e, fmt.Errorf("%w: split: case %s is not there", ErrInvalid, e.ID)
 	}
-	e.ImageSHA256, e.MaskSHA256, e.ValidSHA256 = sample.Image.Hash(), sample.Masks[s.Target].Hash(), sample.Valid.Hash()
+	return EntryOf(sample, s.Target)
+}
+
+// EntryOf hashes a case's pixels. The error wraps ErrInvalid where it has no mask of target.
+func EntryOf(sample *Sample, target string) (Entry, error) {
+	e := Entry{ID: sample.ID, Patient: sample.Patient}
+	mask := sample.Masks[target]
+	if mask == nil {
+		return e, fmt.Errorf("%w: case %s has no mask of %s", ErrInvalid, sample.ID, target)
+	}
+	e.ImageSHA256, e.MaskSHA256, e.ValidSHA256 = sample.Image.Hash(), mask.Hash(), sample.Valid.Hash()
 	return e, nil
 }
 

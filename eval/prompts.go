@@ -135,6 +135,11 @@ var promptKinds = []struct {
 	}},
 }
 
+// PromptDrawn says whether PromptOptions.Seed decides anything of a kind of prompt.
+func PromptDrawn(kind string) bool {
+	return slices.Contains([]string{PromptRandomPoint, PromptOraclePoint, PromptOracleJitter}, kind)
+}
+
 func text(s string) func(int) string { return func(int) string { return s } }
 
 // corners are the centres of the first and the last pixel of a box, x before y.

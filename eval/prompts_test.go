@@ -166,3 +166,26 @@ func TestPromptErrors(t *testing.T) {
 		t.Errorf("error of a mask of another size is %v", err)
 	}
 }
+
+// TestSeedDecidesOnlyWhatIsDrawn compares the prompts of two seeds, kind by kind.
+func TestSeedDecidesOnlyWhatIsDrawn(t *testing.T) {
+	truth := data.NewMask(40, 30)
+	for y := 5; y < 20; y++ {
+		for x := 8; x < 33; x++ {
+			truth.Pix[y*40+x] = 1
+		}
+	}
+	sample := sampleOf(truth)
+	for _, kind := range PromptKinds() {
+		var got [2][]Prompt
+		for i := range got {
+			var err error
+			if got[i], err = Prompts([]string{kind}, sample, "lesion", PromptOptions{Seed: int64(i + 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if differ := !cmp.Equal(got[0], got[1]); differ != PromptDrawn(kind) {
+			t.Errorf("%s: prompts of two seeds differ: %v", kind, differ)
+		}
+	}
+}

@@ -76,7 +76,7 @@ const (
 // share every pass over the features: of the shots when they are fitted, of the test cases when they
 // are scored. It writes curve.json and curve.csv into opt.Out.
 func LearningCurve(ctx context.Context, opt Options, shots []int, seeds []int64) (*Curve, error) {
-	r := &Run{opt: opt, cfg: opt.Config, samples: map[string]*data.Sample{}, started: time.Now()}
+	r := newRun(opt)
 	defer r.close()
 	for _, n := range shots {
 		if n < 1 {
@@ -100,9 +100,10 @@ func LearningCurve(ctx context.Context, opt Options, shots []int, seeds []int64)
 		return nil, err
 	}
 	r.results = &eval.Results{NSDTolerance: r.cfg.Eval.NSDTolerance}
-	if c.out.Reference, err = r.secondObserver(); err != nil {
+	if err := r.secondObserver(); err != nil {
 		return nil, err
 	}
+	c.out.Reference = r.person
 	c.out.Seconds.Setup = time.Since(r.started).Seconds()
 	if err := c.encode(ctx); err != nil {
 		return nil, err

@@ -336,7 +336,7 @@ func ids(entries []data.Entry) []string {
 	return out
 }
 
-// test segments the test cases with a fitted decoder and compares with zero-shot.
+// test segments the test cases with a fitted decoder.
 func (r *Run) test(ctx context.Context, f *fitted) error {
 	began := time.Now()
 	defer func() { r.results.Seconds.Evaluate += time.Since(began).Seconds() }()
@@ -366,22 +366,31 @@ func (r *Run) test(ctx context.Context, f *fitted) error {
 		rows = append(rows, row)
 		stage.Add(1, fmt.Sprintf("%s Dice %s", sample.ID, three(row.Dice)))
 	}
+	summary, err := r.tested(f, method, rows)
+	if err != nil {
+		return err
+	}
+	stage.End(fmt.Sprintf("%s decoder: mean Dice %s", f.name, three(summary.Dice.Mean)))
+	return nil
+}
+
+// tested notes what a decoder made of the test cases and compares with zero-shot.
+func (r *Run) tested(f *fitted, method string, rows []eval.CaseResult) (*eval.Method, error) {
 	summary := eval.MethodOf("fine-tuned "+f.name+" decoder"+r.tuned(f.name), false, rows, r.cfg.Seed)
 	if f.name == decoderLinear {
 		summary.Label = "convex head"
 	}
-	stage.End(fmt.Sprintf("%s decoder: mean Dice %s", f.name, three(summary.Dice.Mean)))
 	paired, err := eval.Compare(r.cfg.Eval.Before, r.rowsOf(r.cfg.Eval.Before), rows, r.cfg.Seed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.rows = append(r.rows, rows...)
 	if method == eval.MethodAfter {
 		r.results.After, r.results.AfterPrompt, r.results.Paired, r.results.Training = summary, f.prompt, paired, f.training
-		return nil
+		return summary, nil
 	}
 	r.results.Others = append(r.results.Others, eval.Other{Key: method, Method: *summary, Prompt: f.prompt, Training: f.training, Paired: paired})
-	return nil
+	return summary, nil
 }
 
 func (r *Run) rowsOf(method string) []eval.CaseResult {

@@ -47,7 +47,9 @@ type Options struct {
 	RunsDir  string
 	CacheDir string // folder of the feature cache where the config names none
 	Weights  string // weights file where the config names none
+	Expect   string // the run's hash as it was planned: another one is an error; empty: any
 	Again    bool   // repeat a finished run
+	Wait     bool   // wait for another samtune that works in the run folder
 	Fewer    bool   // take all shots that there are where these are fewer
 	ZeroShot bool   // compare prompts only, without training
 	Tuned    *Tuned // fine-tuned weights to test instead of training any
@@ -72,6 +74,8 @@ type Run struct {
 	cache   *train.EmbeddingCache
 	prior   *train.Prior // the convex head of this run, for the decoder that corrects it
 	results *eval.Results
+	entries map[string]data.Entry // of cases whose pixels were hashed, by ID
+	person  map[string]string     // what a second observer reaches; nil: not looked at yet
 	rows    []eval.CaseResult
 	masks   map[string]map[string]*data.Mask // predictions by method and case, for the overlays
 	lock    *flock.Flock
@@ -81,9 +85,16 @@ type Run struct {
 // Execute does a run from start to end and returns its results and folder. With ErrFinished the results
 // are those of the run that was found.
 func Execute(ctx context.Context, opt Options) (*eval.Results, string, error) {
-	r := &Run{opt: opt, cfg: opt.Config, samples: map[string]*data.Sample{}, started: time.Now()}
+	r := newRun(opt)
 	defer r.close()
-	if err := r.setUp(); err != nil {
+	err := r.open()
+	if err == nil {
+		err = r.setUp(ctx, "")
+	}
+	if err == nil {
+		r.announce()
+	}
+	if err != nil {
 		if errors.Is(err, ErrFinished) {
 			results, failed := eval.ReadResults(filepath.Join(r.Dir, ResultsFile))
 			if failed != nil {
@@ -93,7 +104,6 @@ func Execute(ctx context.Context, opt Options) (*eval.Results, string, error) {
 		}
 		return nil, r.Dir, err
 	}
-	setup := time.Since(r.started)
 	if err := r.encode(ctx); err != nil {
 		return nil, r.Dir, err
 	}
@@ -110,8 +120,11 @@ func Execute(ctx context.Context, opt Options) (*eval.Results, string, error) {
 			return nil, r.Dir, err
 		}
 	}
-	r.results.Seconds.Setup = setup.Seconds()
 	return r.results, r.Dir, r.finish()
+}
+
+func newRun(opt Options) *Run {
+	return &Run{opt: opt, cfg: opt.Config, samples: map[string]*data.Sample{}, entries: map[string]data.Entry{}, started: time.Now()}
 }
 
 // Names of the files in a run's folder.
@@ -127,28 +140,11 @@ const (
 
 // open finds the data and loads the model.
 func (r *Run) open() error {
+	spec, err := r.openData()
+	if err != nil {
+		return err
+	}
 	cfg := r.cfg
-	d, err := data.Declaration(cfg.Benchmark)
-	if err != nil {
-		return err
-	}
-	if r.target, err = pickTarget(d, cfg.Target); err != nil {
-		return err
-	}
-	cfg.Target = r.target
-	if err := r.find(); err != nil {
-		return err
-	}
-	if err := r.check(); err != nil {
-		return err
-	}
-	spec, err := model.LookUp(cfg.Model)
-	if err != nil {
-		return err
-	}
-	if _, _, err := r.headFeatures().Pyramid.Blocks(spec); err != nil {
-		return fmt.Errorf("%w: %w", configs.ErrConfig, err)
-	}
 	if r.dev, err = tensor.Open(cfg.Train.Device, cfg.Train.Threads); err != nil {
 		return err
 	}
@@ -158,6 +154,33 @@ func (r *Run) open() error {
 	}
 	r.model, err = model.Load(r.dev, spec, cfg.Weights)
 	return err
+}
+
+// openData finds the data and refuses settings that do not fit it or the model.
+func (r *Run) openData() (*model.Spec, error) {
+	cfg := r.cfg
+	d, err := data.Declaration(cfg.Benchmark)
+	if err != nil {
+		return nil, err
+	}
+	if r.target, err = pickTarget(d, cfg.Target); err != nil {
+		return nil, err
+	}
+	cfg.Target = r.target
+	if err := r.find(); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	spec, err := model.LookUp(cfg.Model)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := r.headFeatures().Pyramid.Blocks(spec); err != nil {
+		return nil, fmt.Errorf("%w: %w", configs.ErrConfig, err)
+	}
+	return spec, nil
 }
 
 // find finds the benchmark's cases. What is in which slice of a volume is kept beside the feature cache.
@@ -180,36 +203,44 @@ func (r *Run) find() (err error) {
 // budget is the disk space that the cache may take, in bytes.
 func budget(cfg *configs.Run) int64 { return int64(cfg.Cache.BudgetGB * 1e9) }
 
-// setUp makes everything ready that can go wrong before the first minute of work.
-func (r *Run) setUp() error {
-	if err := r.open(); err != nil {
-		return err
-	}
+// setUp makes everything ready that can go wrong before the first minute of work. Of a run whose decoder is fitted together
+// with those of others, together tells them all.
+func (r *Run) setUp(ctx context.Context, together string) error {
 	if err := r.draw(); err != nil {
 		return err
 	}
-	if err := r.openDir(); err != nil {
+	if err := r.openDir(ctx, together); err != nil {
 		return err
 	}
-	reference, err := r.secondObserver()
-	if err != nil {
+	if err := r.secondObserver(); err != nil {
 		return err
 	}
 	cfg, bench, spec := r.cfg, r.bench, r.model.Spec
-	r.opt.Progress.Note("", fmt.Sprintf("samtune %s  ·  %s (%s %s)  ·  %s, %d threads  ·  run %s",
-		r.opt.Version, spec.Title, filepath.Base(cfg.Weights), r.model.SHA256[:8], r.dev, r.dev.Threads(), r.Dir))
-	r.opt.Progress.Note("data", fmt.Sprintf("%s, %s  ·  %d shots (%d of them for validation), %d test images",
-		bench.Title, bench.Layout, len(r.split.Train)+len(r.split.Validation), len(r.split.Validation), len(r.split.Test)))
 	r.results = &eval.Results{
 		Schema: 1, Benchmark: bench.Name, Title: bench.Title, Task: bench.Task, Target: r.target, Layout: bench.Layout,
 		Citation: bench.Citation, Model: spec.Name, ModelTitle: spec.Title, WeightsFile: filepath.Base(cfg.Weights),
 		WeightsSHA256: r.model.SHA256, ConfigSHA256: r.config, DataSHA256: r.split.DataSHA256, Shots: cfg.Shots, Seed: cfg.Seed,
 		Cases: len(r.split.Test), Volumes: r.volumes(), Device: r.dev.String(), Threads: r.dev.Threads(),
-		Reference: reference, NSDTolerance: cfg.Eval.NSDTolerance, Thickness: cfg.Eval.Thickness, Unit: r.samples[r.split.Test[0].ID].Unit,
+		Reference: r.person, NSDTolerance: cfg.Eval.NSDTolerance, Thickness: cfg.Eval.Thickness, Unit: r.samples[r.split.Test[0].ID].Unit,
 		Versions: map[string]string{"samtune": r.opt.Version, "libtorch": tensor.Version(), "go": runtime.Version()},
 		Before:   map[string]*eval.Method{}, Started: r.started.UTC().Truncate(time.Second), Command: r.opt.Command,
 	}
+	r.results.Seconds.Setup = time.Since(r.started).Seconds()
 	return nil
+}
+
+// announce says what is about to be done.
+func (r *Run) announce() {
+	first := fmt.Sprintf("samtune %s  ·  %s (%s %s)  ·  %s, %d threads", r.opt.Version, r.model.Spec.Title,
+		filepath.Base(r.cfg.Weights), r.model.SHA256[:8], r.dev, r.dev.Threads())
+	if r.split == nil { // many runs
+		r.opt.Progress.Note("", first)
+		r.opt.Progress.Note("data", fmt.Sprintf("%s, %s  ·  %d test images", r.bench.Title, r.bench.Layout, len(r.bench.Test)))
+		return
+	}
+	r.opt.Progress.Note("", first+"  ·  run "+r.Dir)
+	r.opt.Progress.Note("data", fmt.Sprintf("%s, %s  ·  %d shots (%d of them for validation), %d test images",
+		r.bench.Title, r.bench.Layout, len(r.split.Train)+len(r.split.Validation), len(r.split.Validation), len(r.split.Test)))
 }
 
 // volumes counts the volumes that the test cases are slices of.
@@ -289,31 +320,30 @@ func (r *Run) check() error {
 
 // draw draws the shots, loads every case of the split and refuses one whose test images are trained on.
 func (r *Run) draw() error {
-	if n := len(r.bench.Pool); r.opt.Fewer && n > 0 {
-		r.cfg.Shots = min(r.cfg.Shots, n)
-	}
-	split, err := data.DrawShots(r.bench, r.cfg.Shots, r.cfg.Seed)
+	split, err := r.drawn()
 	if err != nil {
 		return err
 	}
-	split.Target = r.target
 	cases := map[string]data.Case{}
 	for _, c := range append(append([]data.Case(nil), r.bench.Pool...), r.bench.Test...) {
 		cases[c.ID] = c
 	}
 	for _, entries := range [][]data.Entry{split.Train, split.Validation, split.Test} {
 		for _, e := range entries {
+			if r.samples[e.ID] != nil {
+				continue
+			}
 			sample, err := cases[e.ID].Load()
 			if err != nil {
 				return err
 			}
-			if sample.Masks[r.target] == nil {
-				return fmt.Errorf("%w: case %s has no mask of %s", data.ErrInvalid, e.ID, r.target)
+			if r.entries[e.ID], err = data.EntryOf(sample, r.target); err != nil {
+				return err
 			}
 			r.samples[e.ID] = sample
 		}
 	}
-	if err := split.Fill(r.samples); err != nil {
+	if err := split.FillFrom(r.entries); err != nil {
 		return err
 	}
 	r.split = split
@@ -323,27 +353,44 @@ func (r *Run) draw() error {
 	return nil
 }
 
-// secondObserver returns how well a second observer agrees with the first on the test cases, where the
+// drawn draws the shots and reads nothing.
+func (r *Run) drawn() (*data.Split, error) {
+	if n := len(r.bench.Pool); r.opt.Fewer && n > 0 {
+		r.cfg.Shots = min(r.cfg.Shots, n)
+	}
+	split, err := data.DrawShots(r.bench, r.cfg.Shots, r.cfg.Seed)
+	if err == nil {
+		split.Target = r.target
+	}
+	return split, err
+}
+
+// secondObserver notes how well a second observer agrees with the first on the test cases, where the
 // data has one for all of them: what a person reaches.
-func (r *Run) secondObserver() (map[string]string, error) {
+func (r *Run) secondObserver() error {
+	if r.person != nil {
+		return nil
+	}
+	r.person = map[string]string{}
 	var sum float64
 	for _, c := range r.bench.Test {
 		if c.Second == nil {
-			return nil, nil
+			return nil
 		}
 		second, err := c.Second()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sample := r.samples[c.ID]
 		dice, err := eval.Dice(second, sample.Masks[r.target], sample.Valid)
 		if err != nil {
-			return nil, fmt.Errorf("second observer of %s: %w", c.ID, err)
+			return fmt.Errorf("second observer of %s: %w", c.ID, err)
 		}
 		sum += float64(dice)
 	}
 	n := len(r.bench.Test)
-	return map[string]string{"second human observer": fmt.Sprintf("Dice %.3f, mean over the %d test images", sum/float64(n), n)}, nil
+	r.person["second human observer"] = fmt.Sprintf("Dice %.3f, mean over the %d test images", sum/float64(n), n)
+	return nil
 }
 
 func (r *Run) list(entries []data.Entry) []*data.Sample {
@@ -354,34 +401,53 @@ func (r *Run) list(entries []data.Entry) []*data.Sample {
 	return out
 }
 
-// openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
-// decides the result, so a folder of another run is never written into.
-func (r *Run) openDir() error {
-	var err error
-	if r.config, err = r.cfg.Hash(); err != nil {
-		return err
-	}
-	kind := "finetune"
+// kind is what is done with the settings: part of what decides the result.
+func (r *Run) kind(together string) string {
 	switch {
 	case r.opt.ZeroShot:
-		kind = "zeroshot"
+		return "zeroshot"
 	case r.opt.Tuned != nil:
-		kind = "evaluate " + r.opt.Tuned.SHA256
+		return "evaluate " + r.opt.Tuned.SHA256
 	}
-	r.hash = identity(r.config, r.split.DataSHA256, r.model.SHA256, r.dev.String(), kind)
+	return "finetune" + together
+}
+
+// name is the folder's where none is named.
+func (r *Run) name() string {
+	if r.opt.ZeroShot || r.opt.Tuned != nil {
+		verb, _, _ := strings.Cut(r.kind(""), " ")
+		return fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, verb, r.hash[:6])
+	}
+	return fmt.Sprintf("%s-%dshot-seed%d-%s", r.cfg.Benchmark, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
+}
+
+// openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
+// decides the result, so a folder of another run is never written into.
+func (r *Run) openDir(ctx context.Context, together string) error {
+	if err := r.identify(r.model.SHA256, r.dev.String(), together); err != nil {
+		return err
+	}
+	if want := r.opt.Expect; want != "" && want != r.hash {
+		return fmt.Errorf("%w: it was planned with the hash %.12s and now has %.12s: data, weights, device or settings have changed since: plan again", ErrOtherRun, want, r.hash)
+	}
 	r.Dir = r.opt.Out
 	if r.Dir == "" {
-		name := fmt.Sprintf("%s-%dshot-seed%d-%s", r.cfg.Benchmark, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
-		if r.opt.ZeroShot || r.opt.Tuned != nil {
-			verb, _, _ := strings.Cut(kind, " ")
-			name = fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, verb, r.hash[:6])
-		}
-		r.Dir = filepath.Join(r.opt.RunsDir, name)
+		r.Dir = filepath.Join(r.opt.RunsDir, r.name())
 	}
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return fmt.Errorf("make run folder: %w", err)
 	}
-	return r.claim()
+	return r.claim(ctx)
+}
+
+// identify computes the run's hash; its split must be drawn.
+func (r *Run) identify(weights, device, together string) error {
+	var err error
+	if r.config, err = r.cfg.Hash(); err != nil {
+		return err
+	}
+	r.hash = identity(r.config, r.split.DataSHA256, weights, device, r.kind(together))
+	return nil
 }
 
 // finish writes results, table of cases, overlays and report; results.json comes last and marks the run
@@ -402,6 +468,11 @@ func (r *Run) close() {
 	if r.dev != nil {
 		r.dev.Close()
 	}
+	r.unlock()
+}
+
+// unlock lets other processes into the run's folder.
+func (r *Run) unlock() {
 	if r.lock != nil {
 		r.lock.Close() // the lock goes with the file
 	}

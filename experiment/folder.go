@@ -3,6 +3,7 @@ package experiment
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/gofrs/flock"
@@ -38,10 +40,17 @@ type runFile struct {
 	Samtune string `toml:"samtune"` // version that began it
 }
 
+// lockPause is the time between two looks at a lock that is waited for.
+const lockPause = 200 * time.Millisecond
+
 // claim locks the run's folder and makes sure that it is this run's: new, begun or finished.
-func (r *Run) claim() error {
+func (r *Run) claim(ctx context.Context) error {
 	r.lock = flock.New(filepath.Join(r.Dir, ".lock"))
 	free, err := r.lock.TryLock()
+	if r.opt.Wait && err == nil && !free {
+		r.opt.Progress.Note("wait", "another samtune works in "+r.Dir)
+		free, err = r.lock.TryLockContext(ctx, lockPause)
+	}
 	if err != nil {
 		return fmt.Errorf("lock run folder %q: %w", r.Dir, err)
 	}

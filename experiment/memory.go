@@ -36,14 +36,19 @@ type answer struct {
 	Mask          []uint8
 }
 
-// question names all that decides how a prompt of a kind is answered and scored for a test case.
+// question names all that decides how a prompt of a kind is answered and scored for a test case. The run's seed does so for
+// prompts that are drawn, so that runs with other seeds do not ask the rest again.
 func (r *Run) question(s *data.Sample, kind string) string {
 	e := r.cfg.Eval
+	drawn := ""
+	if eval.PromptDrawn(kind) {
+		drawn = fmt.Sprintf(" seed %d", r.cfg.Seed)
+	}
 	return strings.Join([]string{
 		fmt.Sprintf("samtune zero-shot %d", memoryVersion), r.cache.Key(r.model, train.Whole(r.model, s), model.Embedding),
 		"device " + r.dev.String(), "truth " + s.Masks[r.target].Hash(), "valid " + s.Valid.Hash(),
 		fmt.Sprintf("spacing %v tolerance %v", s.Spacing, r.results.NSDTolerance),
-		fmt.Sprintf("prompt %s points %d grid %d seed %d case %s target %s", kind, e.OraclePoints, e.GridPoints, r.cfg.Seed, s.ID, r.target),
+		fmt.Sprintf("prompt %s points %d grid %d case %s target %s%s", kind, e.OraclePoints, e.GridPoints, s.ID, r.target, drawn),
 	}, "\n")
 }
 

@@ -1,17 +1,13 @@
 package experiment
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"samtune/data"
 	"samtune/eval"
 	"samtune/eval/report"
-	"samtune/model"
-	"samtune/train"
 )
 
 // write writes the run's files; results.json comes last and marks the run as finished.
@@ -50,31 +46,4 @@ func writeReport(dir string, results *eval.Results, rows []eval.CaseResult, over
 // Report reads a finished run's folder.
 func Report(dir string) (*eval.Results, error) {
 	return eval.ReadResults(filepath.Join(dir, ResultsFile))
-}
-
-// Encode fills the feature cache for every case of a benchmark, so that runs with any shots and seed
-// find their features there.
-func Encode(ctx context.Context, opt Options) error {
-	r := &Run{opt: opt, cfg: opt.Config, samples: map[string]*data.Sample{}}
-	defer r.close()
-	if err := r.open(); err != nil {
-		return err
-	}
-	var wants []train.Want
-	for _, c := range append(append([]data.Case(nil), r.bench.Pool...), r.bench.Test...) {
-		sample, err := c.Load()
-		if err != nil {
-			return err
-		}
-		wants = append(wants, train.Want{View: train.Whole(r.model, sample), Features: []string{model.Embedding}})
-		for _, name := range r.decoders() {
-			more, err := r.views(name, sample)
-			if err != nil {
-				return err
-			}
-			wants = append(wants, more...)
-		}
-	}
-	_, err := r.fill(ctx, wants)
-	return err
 }

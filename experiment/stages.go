@@ -126,23 +126,30 @@ func (r *Run) zeroShot(ctx context.Context) error {
 	return nil
 }
 
-// prompted segments and scores a test case with one prompt, or remembers how that went before.
+// prompted segments and scores a test case with one prompt.
 func (r *Run) prompted(p *train.Predictor, sample *data.Sample, prompt eval.Prompt) (eval.CaseResult, error) {
-	kept := memory{dir: filepath.Join(r.cfg.Cache.Dir, "zeroshot"), forget: r.opt.Again}
-	question := r.question(sample, prompt.Kind)
-	if a, ok := kept.recall(question); ok {
-		r.hold(prompt.Kind, sample, &data.Mask{Width: a.Width, Height: a.Height, Pix: a.Mask})
-		return caseResult(prompt.Kind, sample, a.Scores), nil
-	}
-	var seg *train.Segmentation
-	err := r.dev.Run(func(s *tensor.Scope) (err error) {
-		seg, err = p.Prompted(s, sample, prompt)
-		return err
+	return r.remembered(prompt.Kind, sample, func() (seg *train.Segmentation, err error) {
+		err = r.dev.Run(func(s *tensor.Scope) (err error) {
+			seg, err = p.Prompted(s, sample, prompt)
+			return err
+		})
+		return seg, err
 	})
+}
+
+// remembered scores what a zero-shot method makes of a test case, or remembers how that went before.
+func (r *Run) remembered(method string, sample *data.Sample, segment func() (*train.Segmentation, error)) (eval.CaseResult, error) {
+	kept := memory{dir: filepath.Join(r.cfg.Cache.Dir, "zeroshot"), forget: r.opt.Again}
+	question := r.question(sample, method)
+	if a, ok := kept.recall(question); ok {
+		r.hold(method, sample, &data.Mask{Width: a.Width, Height: a.Height, Pix: a.Mask})
+		return caseResult(method, sample, a.Scores), nil
+	}
+	seg, err := segment()
 	if err != nil {
 		return eval.CaseResult{}, err
 	}
-	row, err := r.score(prompt.Kind, sample, seg)
+	row, err := r.score(method, sample, seg)
 	if err != nil {
 		return row, err
 	}
@@ -153,7 +160,7 @@ func (r *Run) prompted(p *train.Predictor, sample *data.Sample, prompt eval.Prom
 func (r *Run) trivial(tests []*data.Sample) error {
 	var rows []eval.CaseResult
 	for _, sample := range tests {
-		row, err := r.score(eval.MethodTrivial, sample, &train.Segmentation{Mask: sample.Valid})
+		row, err := r.remembered(eval.MethodTrivial, sample, func() (*train.Segmentation, error) { return &train.Segmentation{Mask: sample.Valid}, nil })
 		if err != nil {
 			return err
 		}

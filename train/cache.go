@@ -1,7 +1,6 @@
 package train
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -68,110 +66,6 @@ func (c *EmbeddingCache) path(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	name := hex.EncodeToString(sum[:])
 	return filepath.Join(c.Dir, name[:2], name+".safetensors")
-}
-
-// Want is a view with the features that are wanted of it.
-type Want struct {
-	View
-	Features []string
-}
-
-// merge joins what is wanted of one and the same view, so that it goes through the encoder once.
-func merge(wants []Want) []Want {
-	type id struct{ image, geometry string }
-	at := map[id]int{}
-	var out []Want
-	for _, w := range wants {
-		k := id{w.Image, w.Geometry.String()}
-		i, ok := at[k]
-		if !ok {
-			i = len(out)
-			at[k] = i
-			out = append(out, Want{View: w.View})
-		}
-		for _, f := range w.Features {
-			if f != model.Pixels && !slices.Contains(out[i].Features, f) { // pixels are made faster than they are read
-				out[i].Features = append(out[i].Features, f)
-			}
-		}
-	}
-	return out
-}
-
-// Fill makes sure that the features that are wanted are on disk, as far as the budget goes, and calls begin
-// with the number of views and done after each of them. It stops between two passes through the
-// encoder when ctx ends.
-func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want, begin func(views int), done func()) error {
-	wants = merge(wants)
-	begin(len(wants))
-	batch := c.Batch
-	if batch == 0 {
-		batch = 1
-		if m.Device().CUDA() {
-			batch = 8
-		}
-	}
-	var missing []Want
-	flush := func() error {
-		if len(missing) == 0 {
-			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		err := m.Device().Run(func(s *tensor.Scope) error {
-			out, err := c.encode(s, m, missing)
-			if err != nil {
-				return err
-			}
-			for i, w := range missing {
-				for _, name := range w.Features {
-					if err := c.write(c.path(c.Key(m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for range missing {
-			done()
-		}
-		missing = missing[:0]
-		return nil
-	}
-	for _, w := range wants {
-		ok, err := c.has(m, w)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			place, err := c.reserve(c.bytes(m, w.Features))
-			if err != nil {
-				return err
-			}
-			if place {
-				if len(missing) > 0 && !slices.Equal(missing[0].Features, w.Features) {
-					if err := flush(); err != nil {
-						return err
-					}
-				}
-				if missing = append(missing, w); len(missing) == batch {
-					if err := flush(); err != nil {
-						return err
-					}
-				}
-				continue
-			}
-			c.Homeless++
-		} else {
-			c.Found++
-		}
-		done()
-	}
-	return flush()
 }
 
 // bytes returns what features of one view take on disk, headers left out.

@@ -3,8 +3,11 @@ package train
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"samtune/internal/tensor"
@@ -145,5 +148,67 @@ func TestAViewIsEncodedOnce(t *testing.T) {
 	}
 	if f := got[0].Features; len(f) != 2 || f[0] != "early" || f[1] != "late" {
 		t.Errorf("features %q, want early and late: pixels are not cached", f)
+	}
+}
+
+// TestCacheOfTwoProcessesEncodesOnce fills one folder from two caches at once: they stand for two processes, since what is
+// locked is locked for an open file. LiteMedSAM's encoder runs.
+func TestCacheOfTwoProcessesEncodesOnce(t *testing.T) {
+	dir := t.TempDir()
+	caches := make([]*EmbeddingCache, 2)
+	failed := make([]error, len(caches))
+	var wg sync.WaitGroup
+	for i := range caches {
+		d := openDevice(t)
+		m := lite(t, d)
+		var wants []Want
+		for k := range 4 {
+			wants = append(wants, Want{Whole(m, picture(uint64(k))), []string{model.Embedding}})
+		}
+		if i == 1 {
+			slices.Reverse(wants) // so that both want what the other has
+		}
+		c := &EmbeddingCache{Dir: dir, DType: tensor.Float16}
+		caches[i] = c
+		wg.Go(func() { failed[i] = c.Fill(context.Background(), m, wants, func(int) {}, func() {}) })
+	}
+	wg.Wait()
+	if err := errors.Join(failed...); err != nil {
+		t.Fatal(err)
+	}
+	a, b := caches[0], caches[1]
+	if a.Encoded+b.Encoded != 4 || a.Found+b.Found != 4 {
+		t.Errorf("encoded %d and %d, found %d and %d: want 4 views encoded and 4 found", a.Encoded, b.Encoded, a.Found, b.Found)
+	}
+}
+
+func TestLockedViewIsWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *viewLocks {
+		l, err := (&EmbeddingCache{Dir: dir}).openLocks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	first, second := open(), open()
+	defer second.Close()
+	take := func(l *viewLocks, at int64, want bool) {
+		t.Helper()
+		if ok, err := l.try(at); ok != want || err != nil {
+			t.Errorf("taking view %d gives %v, %v: want %v", at, ok, err, want)
+		}
+	}
+	take(first, 7, true)
+	take(second, 7, false)
+	take(second, 8, true)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := second.wait(ctx, 7); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the context", err)
+	}
+	first.Close() // as the end of a process
+	if err := second.wait(context.Background(), 7); err != nil {
+		t.Error(err)
 	}
 }

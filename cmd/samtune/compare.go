@@ -52,6 +52,13 @@ func (a *app) compare() *cobra.Command {
 // ownDecoder stands for what a benchmark's recipe names.
 const ownDecoder = "own"
 
+func recipeDecoder(d *data.Decl) string {
+	if own, _ := d.Recipe["decoder"].(string); own != "" {
+		return own
+	}
+	return configs.Default().Decoder
+}
+
 func (a *app) compareAll(c *cobra.Command, f *compareFlags) error {
 	if len(f.benchmarks) == 0 {
 		f.benchmarks = data.Names()
@@ -159,10 +166,7 @@ func (a *app) compareOne(c *cobra.Command, f *compareFlags, benchmark, target st
 	if err != nil {
 		return nil, "", err
 	}
-	own, _ := d.Recipe["decoder"].(string)
-	if own == "" {
-		own = configs.Default().Decoder
-	}
+	own := recipeDecoder(d)
 	var decoders []string
 	for _, name := range f.decoders {
 		if name == ownDecoder {

@@ -22,7 +22,8 @@ func (a *app) encode() *cobra.Command {
 			bar := newProgress(a.err, a.quiet)
 			defer bar.close()
 			opt.Progress = bar
-			return experiment.Encode(c.Context(), *opt)
+			_, err = experiment.Encode(c.Context(), []experiment.Options{*opt}, make([][]experiment.Draw, 1), 0, 1)
+			return err
 		},
 	}
 	f.addBenchmark(c)

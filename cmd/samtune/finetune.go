@@ -192,14 +192,14 @@ func commandLine(args []string) string { return shellLine(append([]string{"samtu
 
 // shellLine writes words as a shell takes them.
 func shellLine(words []string) string {
-	quoted := make([]string, len(words))
+	line := make([]string, len(words))
 	for i, w := range words {
 		if w == "" || strings.ContainsAny(w, " \t\n\"'\\$`*?[]{}()<>|&;#~!") {
 			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		}
-		quoted[i] = w
+		line[i] = w
 	}
-	return strings.Join(quoted, " ")
+	return strings.Join(line, " ")
 }
 
 // execute does a run of the kind that kind says and prints its table.

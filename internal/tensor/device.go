@@ -93,6 +93,20 @@ func (d *Device) String() string {
 	return fmt.Sprintf("cuda:%d", d.index)
 }
 
+// Name is the name that a device which is asked for by spec has on a machine that has it: what a plan for other machines calls
+// it. "auto" is what this machine would take. The error wraps ErrSpec.
+func Name(spec string) (string, error) {
+	if index, err := parse(spec); err == nil {
+		return (&Device{index: index}).String(), nil
+	} else if !errors.Is(err, ErrDevice) {
+		return "", err
+	}
+	if spec == "cuda" {
+		return "cuda:0", nil
+	}
+	return spec, nil
+}
+
 // Threads is the number of CPU threads that an operation may use.
 func (d *Device) Threads() int { return d.threads }
 

@@ -1,0 +1,160 @@
+package train
+
+import (
+	"context"
+	"slices"
+
+	"samtune/internal/tensor"
+	"samtune/model"
+)
+
+// Want is a view with the features that are wanted of it.
+type Want struct {
+	View
+	Features []string
+}
+
+// merge joins what is wanted of one and the same view, so that it goes through the encoder once.
+func merge(wants []Want) []Want {
+	type id struct{ image, geometry string }
+	at := map[id]int{}
+	var out []Want
+	for _, w := range wants {
+		k := id{w.Image, w.Geometry.String()}
+		i, ok := at[k]
+		if !ok {
+			i = len(out)
+			at[k] = i
+			out = append(out, Want{View: w.View})
+		}
+		for _, f := range w.Features {
+			if f != model.Pixels && !slices.Contains(out[i].Features, f) { // pixels are made faster than they are read
+				out[i].Features = append(out[i].Features, f)
+			}
+		}
+	}
+	return out
+}
+
+// Fill makes sure that the features that are wanted are on disk, as far as the budget goes, and calls begin
+// with the number of views and done after each of them. A view that another process is encoding is waited for. It stops
+// between two passes through the encoder when ctx ends.
+func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want, begin func(views int), done func()) error {
+	wants = merge(wants)
+	begin(len(wants))
+	locks, err := c.openLocks()
+	if err != nil {
+		return err
+	}
+	defer locks.Close()
+	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done}
+	if f.batch == 0 {
+		f.batch = 1
+		if m.Device().CUDA() {
+			f.batch = 8
+		}
+	}
+	var elsewhere []Want
+	for _, w := range wants {
+		ok, err := locks.try(c.at(m, w.View))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			elsewhere = append(elsewhere, w)
+			continue
+		}
+		if err := f.add(ctx, w); err != nil {
+			return err
+		}
+	}
+	if err := f.flush(ctx); err != nil {
+		return err
+	}
+	for _, w := range elsewhere {
+		if err := locks.wait(ctx, c.at(m, w.View)); err != nil {
+			return err
+		}
+		if err := f.add(ctx, w); err != nil {
+			return err
+		}
+		if err := f.flush(ctx); err != nil { // nothing is held while another view is waited for
+			return err
+		}
+	}
+	return nil
+}
+
+// filling is a call of Fill under way.
+type filling struct {
+	c       *EmbeddingCache
+	m       *model.Model
+	locks   *viewLocks
+	batch   int
+	missing []Want // locked, to go through the encoder together
+	done    func()
+}
+
+// add takes a view that is locked.
+func (f *filling) add(ctx context.Context, w Want) error {
+	ok, err := f.c.has(f.m, w)
+	if err != nil {
+		return err
+	}
+	place := false
+	if ok {
+		f.c.Found++
+	} else if place, err = f.c.reserve(f.c.bytes(f.m, w.Features)); err != nil {
+		return err
+	} else if !place {
+		f.c.Homeless++
+	}
+	if !place {
+		f.locks.free(f.c.at(f.m, w.View))
+		f.done()
+		return nil
+	}
+	if len(f.missing) > 0 && !slices.Equal(f.missing[0].Features, w.Features) {
+		if err := f.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if f.missing = append(f.missing, w); len(f.missing) == f.batch {
+		return f.flush(ctx)
+	}
+	return nil
+}
+
+// flush sends what is missing through the encoder.
+func (f *filling) flush(ctx context.Context) error {
+	if len(f.missing) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c := f.c
+	err := f.m.Device().Run(func(s *tensor.Scope) error {
+		out, err := c.encode(s, f.m, f.missing)
+		if err != nil {
+			return err
+		}
+		for i, w := range f.missing {
+			for _, name := range w.Features {
+				if err := c.write(c.path(c.Key(f.m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range f.missing {
+		f.locks.free(c.at(f.m, w.View))
+		f.done()
+	}
+	f.missing = f.missing[:0]
+	return nil
+}
