@@ -296,7 +296,7 @@ def test(work, cluster):
     nodes = {node: sum(f"on {node}," in log for log in logs.values()) for node in NODES}
     if not all(nodes.values()):
         raise Failed(f"the tasks were not on both nodes: {nodes}")
-    say(f"all {RUNS} runs are done, {nodes['node1']} of them on node1 and {nodes['node2']} on node2")
+    say(f"all {RUNS} runs are done; {nodes['node1']} tasks were on node1, {nodes['node2']} on node2, those that started twice perhaps on both")
     answer = call(SAMTUNE, "sweep", "submit", sweep, "--engine", "slurm", env=cluster.env)
     if "done" not in answer or cluster.queue():
         raise Failed(f"a sweep that is done was submitted again: {answer}")
