@@ -60,6 +60,7 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=sched_interval=2,bf_interval=2
+MessageTimeout=30
 SlurmdTimeout=10
 KillWait=5
 ReturnToService=2
@@ -149,8 +150,7 @@ class Cluster:
     """munged, slurmctld and the nodes' slurmd, in a folder."""
 
     def __init__(self, folder):
-        self.dir, self.daemons = folder, {}
-        self.env = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.dir, self.daemons, self.env = folder, {}, {}
 
     def daemon(self, name, *command):
         log = open(self.dir / f"{name}.out", "a")
@@ -158,6 +158,7 @@ class Cluster:
         log.close()
 
     def start(self):
+        self.env = os.environ | {"SLURM_CONF": str(self.dir / "slurm.conf")}
         self.dir.chmod(0o755)  # munged refuses others
         key = self.dir / "munge.key"
         key.touch(0o600)
@@ -204,7 +205,7 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     daemon.kill()
                     daemon.wait()
-        for _ in range(20):
+        for _ in range(50):
             if not (left := processes(str(self.dir))):
                 break
             kill(left)
@@ -267,12 +268,13 @@ def test(work, cluster):
     say(f"task {failing['index']} has failed as it should, the cause is gone")
 
     def in_training():
-        """A task on node2 that is in the middle of its steps."""
+        """A task on node2 that is in the middle of its steps, far from their end."""
         for task, state, node, _ in cluster.queue():
             index = int(task.rpartition("_")[2])
-            run = sweep / rows[index]["dir"]
-            if (state, node) == ("RUNNING", "node2") and list(run.glob("checkpoints/*/step-*")) and not (run / "results.json").exists():
+            steps = [int(path.name[5:]) for path in (sweep / rows[index]["dir"]).glob("checkpoints/plain/step-*")]
+            if (state, node) == ("RUNNING", "node2") and steps and max(steps) <= 8:
                 return index
+        return None
 
     lost = until("node2 is in the middle of a run", 200, in_training)
     cluster.lose("node2")
@@ -331,6 +333,7 @@ def main():
     cluster = Cluster(work)
     try:
         install()
+        os.environ["SAMTUNE_TEST_SLURM"] = str(work)  # by which all processes of the test are found
         test(work, cluster)
     except (Failed, OSError, subprocess.SubprocessError) as problem:
         print(f"test-slurm: {problem}", file=sys.stderr)
