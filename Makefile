@@ -1,13 +1,14 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune curve compare zeroshot evaluate test test-pure test-cuda test-slurm lint fuzz clean
+.PHONY: help setup build finetune sweep compare zeroshot evaluate test test-pure test-cuda test-slurm lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
-FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SEED),--seed '$(SEED)') $(if $(MODEL),--model '$(MODEL)') \
-	$(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(DEVICE),--device '$(DEVICE)') \
-	$(if $(CONFIG),--config '$(CONFIG)') $(foreach s,$(SET),--set '$(s)')
+COMMON = $(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(MODEL),--model '$(MODEL)') \
+	$(if $(DEVICE),--device '$(DEVICE)') $(foreach s,$(SET),--set '$(s)')
+FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SEED),--seed '$(SEED)') \
+	$(if $(CONFIG),--config '$(CONFIG)') $(COMMON)
 
 help: ## list the targets
 	@echo 'samtune: fine-tune SAM on a few annotated images, and say honestly how much that helped'
@@ -29,13 +30,14 @@ build: setup ## build bin/samtune
 finetune: build ## the main job: fine-tune on a few images and compare with zero-shot
 	@bin/samtune finetune $(FLAGS) $(if $(AGAIN),--again) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(DECODER),--decoder '$(DECODER)') $(if $(COMPARE),--compare '$(COMPARE)')
 
-curve: build ## Dice over the number of shots, many draws at once: SHOTS=1,3,5,10,20 SEEDS=10
-	@bin/samtune curve $(FLAGS) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(SEEDS),--seeds '$(SEEDS)')
+sweep: build ## Dice over the number of shots, with many draws of each: SHOTS=1,3,5,10,20 SEEDS=5 OUT=dir JOBS=1 DECODERS=own
+	@bin/samtune sweep $(if $(DATASET),--benchmark '$(DATASET)') $(if $(TARGET),--target '$(TARGET)') $(if $(DECODERS),--decoders '$(DECODERS)') \
+	  $(if $(SHOTS),--shots '$(SHOTS)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(JOBS),--jobs '$(JOBS)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(CONFIG),--config '$(CONFIG)') \
+	  $(COMMON)
 
 compare: build ## zero-shot and fine-tuned over all benchmarks that are present: SHOTS=5 SEED=1 OUT=dir BENCHMARKS=drive,ph2
 	@bin/samtune compare $(if $(BENCHMARKS),--benchmarks '$(BENCHMARKS)') $(if $(DECODERS),--decoders '$(DECODERS)') $(if $(SHOTS),--shots '$(SHOTS)') \
-	  $(if $(SEED),--seed '$(SEED)') $(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') \
-	  $(if $(MODEL),--model '$(MODEL)') $(if $(DEVICE),--device '$(DEVICE)') $(foreach s,$(SET),--set '$(s)')
+	  $(if $(SEED),--seed '$(SEED)') $(COMMON)
 
 zeroshot: build ## the comparison without training
 	@bin/samtune zeroshot $(FLAGS) $(if $(AGAIN),--again)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"image"
 	"os"
@@ -133,28 +134,27 @@ func TestLeaveOneOutStopping(t *testing.T) {
 	}
 }
 
-func TestCurve(t *testing.T) {
+// TestDrawsOfTheSamePicturesAreOne fits the convex head on all 20 pictures twice: whatever the seed, these are the same.
+func TestDrawsOfTheSamePicturesAreOne(t *testing.T) {
+	t.Setenv("SAMTUNE_TEST_AS_MAIN", "1")
 	dir := t.TempDir()
-	args := head([]string{"curve", "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", dir, "--shots", "1,2,20", "--seeds", "2", "--quiet"})
-	code, out, errOut := call(args...)
-	if code != 0 {
+	args := head([]string{"sweep", "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", dir, "--decoders", "linear", "--shots", "1,20", "--seeds", "2", "--quiet"})
+	if code, _, errOut := call(args...); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
-	var curve struct {
-		Rows   []struct{ Shots, Draws int }
-		Points []struct{ Seeds []int }
+	weights := func(pattern string) []byte {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(dir, "runs", pattern, "checkpoints", "linear", "*", "weights.safetensors"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%v: %v", files, err)
+		}
+		return read(t, files[0])
 	}
-	if err := json.Unmarshal(read(t, dir, "curve.json"), &curve); err != nil {
-		t.Fatal(err)
+	if !bytes.Equal(weights("*-20shot-seed1-*"), weights("*-20shot-seed2-*")) {
+		t.Error("the same 20 pictures give two heads")
 	}
-	if len(curve.Rows) != 3 || curve.Rows[0].Draws != 2 || curve.Rows[2].Draws != 1 || len(curve.Points) != 5 || len(curve.Points[4].Seeds) != 2 {
-		t.Errorf("%+v: want two draws of 1 and of 2 shots, and one of all 20", curve)
-	}
-	if strings.Contains(out, "NaN") || strings.Count(string(read(t, dir, "curve.csv")), "\n") != 1+5*12 {
-		t.Errorf("table %s", out)
-	}
-	if code, _, errOut := call("curve", "--shots", "0", "--weights", testkit.LiteMedSAM(t)); code != exitUsage || !strings.Contains(errOut, "shots is 0") {
-		t.Errorf("exit code %d: %s", code, errOut)
+	if bytes.Equal(weights("*-1shot-seed1-*"), weights("*-1shot-seed2-*")) {
+		t.Error("two pictures give the same head")
 	}
 }
 
