@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import traceback
 from pathlib import Path
 
 SAMTUNE = Path(__file__).resolve().parent.parent / "bin" / "samtune"
@@ -271,7 +272,7 @@ def test(work, cluster):
         """A task on node2 that is in the middle of its steps, far from their end."""
         for task, state, node, _ in cluster.queue():
             index = int(task.rpartition("_")[2])
-            steps = [int(path.name[5:]) for path in (sweep / rows[index]["dir"]).glob("checkpoints/plain/step-*")]
+            steps = [int(path.name[5:]) for path in (sweep / rows[index]["dir"]).glob("checkpoints/plain/step-??????")]
             if (state, node) == ("RUNNING", "node2") and steps and max(steps) <= 8:
                 return index
         return None
@@ -298,7 +299,7 @@ def test(work, cluster):
     nodes = {node: sum(f"on {node}," in log for log in logs.values()) for node in NODES}
     if not all(nodes.values()):
         raise Failed(f"the tasks were not on both nodes: {nodes}")
-    say(f"all {RUNS} runs are done; {nodes['node1']} tasks were on node1, {nodes['node2']} on node2, those that started twice perhaps on both")
+    say(f"all {RUNS} runs are done: {nodes['node1']} tasks were on node1, {nodes['node2']} on node2, counting those that moved on both")
     answer = call(SAMTUNE, "sweep", "submit", sweep, "--engine", "slurm", env=cluster.env)
     if "done" not in answer or cluster.queue():
         raise Failed(f"a sweep that is done was submitted again: {answer}")
@@ -335,7 +336,9 @@ def main():
         install()
         os.environ["SAMTUNE_TEST_SLURM"] = str(work)  # by which all processes of the test are found
         test(work, cluster)
-    except (Failed, OSError, subprocess.SubprocessError) as problem:
+    except Exception as problem:
+        if not isinstance(problem, Failed):
+            traceback.print_exc()
         print(f"test-slurm: {problem}", file=sys.stderr)
         show_logs(work)
         return 1
