@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune sweep compare zeroshot evaluate test test-pure test-cuda lint fuzz clean
+.PHONY: help setup build finetune sweep compare zeroshot evaluate test test-pure test-cuda test-slurm lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
@@ -54,6 +54,9 @@ test-pure: ## the tests of the packages that need no libtorch
 
 test-cuda: setup ## parity, a short training and its repeat on a GPU; skipped without one
 	@$(GO_ENV) && go test -count=1 -v -run CUDA ./internal/tensor ./model ./train
+
+test-slurm: build ## a sweep on a real Slurm of two nodes, made here and removed again
+	@python3 scripts/test_slurm.py
 
 lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

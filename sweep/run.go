@@ -45,14 +45,10 @@ func (f *Failures) Error() string {
 // the others: the error is then a *Failures. Killed at any moment and called again, it does what is not done.
 func (l *Local) Run(ctx context.Context) error {
 	p := l.Plan
-	var tasks []int
-	done := 0
-	for _, t := range p.Tasks() {
-		if members := p.members(p.Runs[t]); p.allDone(l.Dir, members) {
-			done += len(members)
-		} else {
-			tasks = append(tasks, t)
-		}
+	tasks := p.TasksLeft(l.Dir)
+	done := len(p.Runs)
+	for _, t := range tasks {
+		done -= len(p.members(p.Runs[t]))
 	}
 	if len(tasks) == 0 {
 		l.Progress.Note("sweep", fmt.Sprintf("all %d runs are done", len(p.Runs)))

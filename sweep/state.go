@@ -119,3 +119,14 @@ func (p *Plan) allDone(dir string, rows []Row) bool {
 	}
 	return true
 }
+
+// TasksLeft are the tasks of the plan that are not done, in order.
+func (p *Plan) TasksLeft(dir string) []int {
+	var out []int
+	for _, t := range p.Tasks() {
+		if !p.allDone(dir, p.members(p.Runs[t])) {
+			out = append(out, t)
+		}
+	}
+	return out
+}

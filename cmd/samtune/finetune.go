@@ -215,15 +215,18 @@ func (a *app) options(c *cobra.Command, f *runFlags) (*experiment.Options, error
 }
 
 // commandLine writes the arguments so that a shell takes them again.
-func commandLine(args []string) string {
-	line := "samtune"
-	for _, a := range args {
-		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$`*?[]{}()<>|&;#~!") {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+func commandLine(args []string) string { return shellLine(append([]string{"samtune"}, args...)) }
+
+// shellLine writes words as a shell takes them.
+func shellLine(words []string) string {
+	line := make([]string, len(words))
+	for i, w := range words {
+		if w == "" || strings.ContainsAny(w, " \t\n\"'\\$`*?[]{}()<>|&;#~!") {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		}
-		line += " " + a
+		line[i] = w
 	}
-	return line
+	return strings.Join(line, " ")
 }
 
 // execute does a run of the kind that kind says and prints its table.

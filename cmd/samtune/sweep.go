@@ -50,7 +50,7 @@ func (a *app) sweep() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().IntVar(&f.jobs, "jobs", 1, "tasks at a time on this machine")
-	c.AddCommand(a.sweepPlan(), a.sweepRun(), a.sweepStatus(), a.sweepCollect())
+	c.AddCommand(a.sweepPlan(), a.sweepRun(), a.sweepStatus(), a.sweepCollect(), a.sweepSubmit())
 	return c
 }
 
