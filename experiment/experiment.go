@@ -123,6 +123,7 @@ const (
 	TrainLogFile   = "train.jsonl"
 	CheckpointsDir = "checkpoints"
 	OverlaysDir    = "overlays"
+	EventsDir      = "events" // TensorBoard's
 )
 
 // open finds the data and loads the model.
