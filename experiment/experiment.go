@@ -54,6 +54,7 @@ type Options struct {
 	Command  string // as typed, for the report
 	Version  string // of samtune
 	Progress Progress
+	repeats  *Record // the run that this one repeats
 }
 
 // Run is a run that is set up: its data is checked and its folder is there.
@@ -150,7 +151,11 @@ func (r *Run) open() error {
 	if _, _, err := r.headFeatures().Pyramid.Blocks(spec); err != nil {
 		return fmt.Errorf("%w: %w", configs.ErrConfig, err)
 	}
-	if r.dev, err = tensor.Open(cfg.Train.Device, cfg.Train.Threads); err != nil {
+	device, threads := cfg.Train.Device, cfg.Train.Threads
+	if rec := r.opt.repeats; rec != nil {
+		device, threads = rec.Device, rec.Results.Threads
+	}
+	if r.dev, err = tensor.Open(device, threads); err != nil {
 		return err
 	}
 	r.cache = &train.EmbeddingCache{Dir: cfg.Cache.Dir, Batch: cfg.Cache.Batch, DType: tensor.Float16, Budget: budget(cfg)}
@@ -188,6 +193,15 @@ func (r *Run) setUp() error {
 	}
 	if err := r.draw(); err != nil {
 		return err
+	}
+	if rec := r.opt.repeats; rec != nil {
+		differs, err := rec.verify(r)
+		for _, text := range differs {
+			r.opt.Progress.Note("warning", text+": the bytes may differ for that alone")
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := r.openDir(); err != nil {
 		return err
@@ -362,20 +376,17 @@ func (r *Run) openDir() error {
 	if r.config, err = r.cfg.Hash(); err != nil {
 		return err
 	}
-	kind := "finetune"
-	switch {
-	case r.opt.ZeroShot:
-		kind = "zeroshot"
-	case r.opt.Tuned != nil:
-		kind = "evaluate " + r.opt.Tuned.SHA256
+	kind := r.kind()
+	decides := kind
+	if r.opt.Tuned != nil {
+		decides += " " + r.opt.Tuned.SHA256
 	}
-	r.hash = identity(r.config, r.split.DataSHA256, r.model.SHA256, r.dev.String(), kind)
+	r.hash = identity(r.config, r.split.DataSHA256, r.model.SHA256, r.dev.String(), decides)
 	r.Dir = r.opt.Out
 	if r.Dir == "" {
 		name := fmt.Sprintf("%s-%dshot-seed%d-%s", r.cfg.Benchmark, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
-		if r.opt.ZeroShot || r.opt.Tuned != nil {
-			verb, _, _ := strings.Cut(kind, " ")
-			name = fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, verb, r.hash[:6])
+		if kind != kindFinetune {
+			name = fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, kind, r.hash[:6])
 		}
 		r.Dir = filepath.Join(r.opt.RunsDir, name)
 	}

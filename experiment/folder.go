@@ -33,11 +33,6 @@ func identity(config, data, weights, device, kind string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-type runFile struct {
-	Hash    string `toml:"hash"`    // of all that decides the run's result
-	Samtune string `toml:"samtune"` // version that began it
-}
-
 // claim locks the run's folder and makes sure that it is this run's: new, begun or finished.
 func (r *Run) claim() error {
 	r.lock = flock.New(filepath.Join(r.Dir, ".lock"))
@@ -69,8 +64,12 @@ func (r *Run) claim() error {
 	if err := data.WriteSplit(filepath.Join(r.Dir, SplitFile), r.split); err != nil {
 		return err
 	}
+	note, err := r.note()
+	if err != nil {
+		return err
+	}
 	var b bytes.Buffer
-	if err := toml.NewEncoder(&b).Encode(runFile{Hash: r.hash, Samtune: r.opt.Version}); err != nil {
+	if err := toml.NewEncoder(&b).Encode(note); err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(r.Dir, identityFile), b.Bytes())

@@ -128,7 +128,7 @@ func (r *Run) zeroShot(ctx context.Context) error {
 
 // prompted segments and scores a test case with one prompt, or remembers how that went before.
 func (r *Run) prompted(p *train.Predictor, sample *data.Sample, prompt eval.Prompt) (eval.CaseResult, error) {
-	kept := memory{dir: filepath.Join(r.cfg.Cache.Dir, "zeroshot"), forget: r.opt.Again}
+	kept := memory{dir: filepath.Join(r.cfg.Cache.Dir, "zeroshot"), forget: r.opt.Again || r.opt.repeats != nil}
 	question := r.question(sample, prompt.Kind)
 	if a, ok := kept.recall(question); ok {
 		r.hold(prompt.Kind, sample, &data.Mask{Width: a.Width, Height: a.Height, Pix: a.Mask})

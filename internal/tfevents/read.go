@@ -29,6 +29,17 @@ type Shown struct {
 	Picture []byte
 }
 
+// String says what the value is, a picture as its size in bytes.
+func (s Shown) String() string {
+	switch {
+	case s.Picture != nil:
+		return fmt.Sprintf("a picture of %d bytes", len(s.Picture))
+	case s.Text != "":
+		return fmt.Sprintf("a text of %d bytes", len(s.Text))
+	}
+	return fmt.Sprint(s.Scalar)
+}
+
 // Read reads an event file that is whole. Errors wrap ErrFormat where the content is to blame.
 func Read(path string) ([]Event, error) {
 	rest, err := os.ReadFile(path)
