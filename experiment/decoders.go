@@ -220,7 +220,7 @@ func (r *Run) fitTrained(ctx context.Context, name string, store *checkpoints.St
 		job.Train, job.Validation = r.shots(), nil
 		training.TrainCases, training.Validation = append(training.TrainCases, training.Validation...), nil
 	}
-	result, err := r.trainShown(ctx, name+" decoder", job)
+	result, err := r.trainShown(ctx, name, name+" decoder", job)
 	if err != nil {
 		return nil, err
 	}
@@ -240,8 +240,14 @@ func (r *Run) trainConfig() train.Config {
 	}
 }
 
-// trainShown trains with a progress bar.
-func (r *Run) trainShown(ctx context.Context, what string, job *train.Job) (*train.Result, error) {
+// trainShown trains with a progress bar, and for TensorBoard under a name.
+func (r *Run) trainShown(ctx context.Context, name, what string, job *train.Job) (*train.Result, error) {
+	events, err := r.createEvents(name, trainEvents)
+	if err != nil {
+		return nil, err
+	}
+	defer events.Close()
+	job.Logged = func(p train.Point) error { return logEvents(events, p) }
 	steps := job.Config.Steps
 	if job.Config.Stop > 0 {
 		steps = job.Config.Stop
@@ -286,11 +292,12 @@ func (r *Run) leaveOneOut(ctx context.Context, name string, job *train.Job) (ste
 				fold.Train = append(fold.Train, s)
 			}
 		}
-		if fold.Store, err = r.store(filepath.Join(name, "without-"+strconv.Itoa(i+1))); err != nil {
+		part := filepath.Join(name, "without-"+strconv.Itoa(i+1))
+		if fold.Store, err = r.store(part); err != nil {
 			return 0, dice, err
 		}
 		fold.LogPath = filepath.Join(r.Dir, fmt.Sprintf("train.%s.without-%d.jsonl", name, i+1))
-		result, err := r.trainShown(ctx, fmt.Sprintf("%s decoder without %s", name, strings.Join(out, ", ")), &fold)
+		result, err := r.trainShown(ctx, part, fmt.Sprintf("%s decoder without %s", name, strings.Join(out, ", ")), &fold)
 		if err != nil {
 			return 0, dice, err
 		}

@@ -58,6 +58,7 @@ type Options struct {
 	Command  string // as typed, for the report
 	Version  string // of samtune
 	Progress Progress
+	repeats  *Record // the run that this one repeats
 }
 
 // Run is a run that is set up: its data is checked and its folder is there.
@@ -76,6 +77,7 @@ type Run struct {
 	cache   *train.EmbeddingCache
 	prior   *train.Prior // the convex head of this run, for the decoder that corrects it
 	results *eval.Results
+	along   []Draw                // that the convex head is fitted with, this run among them; empty: it is fitted alone
 	entries map[string]data.Entry // of cases whose pixels were hashed, by ID
 	person  map[string]string     // what a second observer reaches; nil: not looked at yet
 	rows    []eval.CaseResult
@@ -91,7 +93,7 @@ func Execute(ctx context.Context, opt Options) (*eval.Results, string, error) {
 	defer r.close()
 	err := r.open()
 	if err == nil {
-		err = r.setUp(ctx, "")
+		err = r.setUp(ctx)
 	}
 	if err == nil {
 		r.announce()
@@ -138,6 +140,7 @@ const (
 	TrainLogFile   = "train.jsonl"
 	CheckpointsDir = "checkpoints"
 	OverlaysDir    = "overlays"
+	EventsDir      = "events" // TensorBoard's
 )
 
 // open finds the data and loads the model.
@@ -147,7 +150,11 @@ func (r *Run) open() error {
 		return err
 	}
 	cfg := r.cfg
-	if r.dev, err = tensor.Open(cfg.Train.Device, cfg.Train.Threads); err != nil {
+	device, threads := cfg.Train.Device, cfg.Train.Threads
+	if rec := r.opt.repeats; rec != nil {
+		device, threads = rec.Device, rec.Results.Threads
+	}
+	if r.dev, err = tensor.Open(device, threads); err != nil {
 		return err
 	}
 	r.cache = &train.EmbeddingCache{Dir: cfg.Cache.Dir, Batch: cfg.Cache.Batch, DType: tensor.Float16, Budget: budget(cfg)}
@@ -208,13 +215,21 @@ func DataOptions(root, target, features string, p Progress) data.Options {
 // budget is the disk space that the cache may take, in bytes.
 func budget(cfg *configs.Run) int64 { return int64(cfg.Cache.BudgetGB * 1e9) }
 
-// setUp makes everything ready that can go wrong before the first minute of work. Of a run whose decoder is fitted together
-// with those of others, together tells them all.
-func (r *Run) setUp(ctx context.Context, together string) error {
+// setUp makes everything ready that can go wrong before the first minute of work.
+func (r *Run) setUp(ctx context.Context) error {
 	if err := r.draw(); err != nil {
 		return err
 	}
-	if err := r.openDir(ctx, together); err != nil {
+	if rec := r.opt.repeats; rec != nil {
+		differs, err := rec.verify(r)
+		for _, text := range differs {
+			r.opt.Progress.Note("warning", text+": the bytes may differ for that alone")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.openDir(ctx); err != nil {
 		return err
 	}
 	if err := r.secondObserver(); err != nil {
@@ -444,30 +459,18 @@ func (r *Run) list(entries []data.Entry) []*data.Sample {
 	return out
 }
 
-// kind is what is done with the settings: part of what decides the result.
-func (r *Run) kind(together string) string {
-	switch {
-	case r.opt.ZeroShot:
-		return "zeroshot"
-	case r.opt.Tuned != nil:
-		return "evaluate " + r.opt.Tuned.SHA256
-	}
-	return "finetune" + together
-}
-
 // name is the folder's where none is named.
 func (r *Run) name() string {
-	if r.opt.ZeroShot || r.opt.Tuned != nil {
-		verb, _, _ := strings.Cut(r.kind(""), " ")
-		return fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, verb, r.hash[:6])
+	if kind := r.kind(); kind != kindFinetune {
+		return fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, kind, r.hash[:6])
 	}
 	return fmt.Sprintf("%s-%dshot-seed%d-%s", r.cfg.Benchmark, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
 }
 
 // openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
 // decides the result, so a folder of another run is never written into.
-func (r *Run) openDir(ctx context.Context, together string) error {
-	if err := r.identify(r.model.SHA256, r.dev.String(), together); err != nil {
+func (r *Run) openDir(ctx context.Context) error {
+	if err := r.identify(r.model.SHA256, r.dev.String()); err != nil {
 		return err
 	}
 	if want := r.opt.Expect; want != "" && want != r.hash {
@@ -484,21 +487,30 @@ func (r *Run) openDir(ctx context.Context, together string) error {
 }
 
 // identify computes the run's hash; its split must be drawn.
-func (r *Run) identify(weights, device, together string) error {
+func (r *Run) identify(weights, device string) error {
+	var err error
+	if r.config, err = r.configHash(); err != nil {
+		return err
+	}
+	decides := r.kind() + together(r.cfg, r.along)
+	if r.opt.Tuned != nil {
+		decides += " " + r.opt.Tuned.SHA256
+	}
+	r.hash = identity(r.config, r.split.DataSHA256, weights, device, decides)
+	return nil
+}
+
+// configHash is the hash of the settings alone.
+func (r *Run) configHash() (string, error) {
 	cfg := *r.cfg
 	if cfg.Split != "" { // its content counts, not where it lies
 		content, err := os.ReadFile(cfg.Split)
 		if err != nil {
-			return fmt.Errorf("read split: %w", err)
+			return "", fmt.Errorf("read split: %w", err)
 		}
 		cfg.Split = fmt.Sprintf("%x", sha256.Sum256(content))
 	}
-	var err error
-	if r.config, err = cfg.Hash(); err != nil {
-		return err
-	}
-	r.hash = identity(r.config, r.split.DataSHA256, weights, device, r.kind(together))
-	return nil
+	return cfg.Hash()
 }
 
 // finish writes results, table of cases, overlays and report; results.json comes last and marks the run

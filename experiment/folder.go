@@ -35,11 +35,6 @@ func identity(config, data, weights, device, kind string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-type runFile struct {
-	Hash    string `toml:"hash"`    // of all that decides the run's result
-	Samtune string `toml:"samtune"` // version that began it
-}
-
 // lockPause is the time between two looks at a lock that is waited for.
 const lockPause = 200 * time.Millisecond
 
@@ -78,8 +73,12 @@ func (r *Run) claim(ctx context.Context) error {
 	if err := data.WriteSplit(filepath.Join(r.Dir, SplitFile), r.split); err != nil {
 		return err
 	}
+	note, err := r.note()
+	if err != nil {
+		return err
+	}
 	var b bytes.Buffer
-	if err := toml.NewEncoder(&b).Encode(runFile{Hash: r.hash, Samtune: r.opt.Version}); err != nil {
+	if err := toml.NewEncoder(&b).Encode(note); err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(r.Dir, identityFile), b.Bytes())
@@ -117,7 +116,7 @@ func (r *Run) sameRun() error {
 // clear removes what an earlier run of the same kind left: the results first, so that a kill in between
 // leaves a run that is not finished.
 func (r *Run) clear() error {
-	for _, name := range []string{ResultsFile, CasesFile, TrainLogFile, "report.html", "report.md", OverlaysDir, CheckpointsDir} {
+	for _, name := range []string{ResultsFile, CasesFile, TrainLogFile, "report.html", "report.md", OverlaysDir, EventsDir, CheckpointsDir} {
 		if err := os.RemoveAll(filepath.Join(r.Dir, name)); err != nil {
 			return fmt.Errorf("clear run folder: %w", err)
 		}

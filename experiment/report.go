@@ -28,6 +28,9 @@ func (r *Run) write() error {
 	if err := writeReport(r.Dir, r.results, r.rows, overlays); err != nil {
 		return err
 	}
+	if err := r.writeEvents(overlays); err != nil {
+		return err
+	}
 	return eval.WriteResults(filepath.Join(r.Dir, ResultsFile), r.results)
 }
 

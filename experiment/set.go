@@ -24,10 +24,10 @@ import (
 
 // Draw is one of many runs that share all settings but the number of shots and the seed.
 type Draw struct {
-	Shots int
-	Seed  int64
-	Hash  string // of all that decides its result
-	Dir   string // run folder
+	Shots int    `toml:"shots"`
+	Seed  int64  `toml:"seed"`
+	Hash  string `toml:"-"` // of all that decides its result; empty: not held against it
+	Dir   string `toml:"-"` // run folder
 }
 
 // Together says whether the runs of a setting are fitted and scored together: those of the convex head alone are, since all
@@ -38,7 +38,7 @@ func Together(cfg *configs.Run) bool {
 
 // together tells which runs are fitted in the same passes. Their results depend on that in the last digits.
 func together(cfg *configs.Run, draws []Draw) string {
-	if !Together(cfg) {
+	if len(draws) == 0 || !Together(cfg) {
 		return ""
 	}
 	h := sha256.New()
@@ -80,6 +80,7 @@ func Identify(ctx context.Context, opt Options, draws []Draw) ([]Draw, error) {
 		stage.Add(1, "")
 	}
 	stage.End("images of " + base.bench.Title)
+	base.along = draws
 	for i, d := range draws {
 		r := base.sibling(d)
 		split, err := r.drawn()
@@ -90,7 +91,7 @@ func Identify(ctx context.Context, opt Options, draws []Draw) ([]Draw, error) {
 			return nil, err
 		}
 		r.split = split
-		if err := r.identify(weights, opt.Config.Train.Device, together(opt.Config, draws)); err != nil {
+		if err := r.identify(weights, opt.Config.Train.Device); err != nil {
 			return nil, err
 		}
 		draws[i].Hash = r.hash
@@ -107,7 +108,7 @@ func (r *Run) sibling(d Draw) *Run {
 	opt.Config = &cfg
 	return &Run{
 		opt: opt, cfg: &cfg, bench: r.bench, target: r.target, samples: r.samples, entries: r.entries, person: r.person,
-		dev: r.dev, model: r.model, cache: r.cache, started: time.Now(),
+		along: r.along, dev: r.dev, model: r.model, cache: r.cache, started: time.Now(),
 	}
 }
 
@@ -186,18 +187,26 @@ func (r *Run) wantsOf(draws []Draw, asked func(id string) bool) ([]train.Want, e
 
 // ExecuteTogether does the runs of a setting for which Together holds: every picture's features are read once for all of
 // them. Those that are finished are left as they are. Runs of other draws together give other last digits, so draws
-// must be all that Identify was called with.
+// must be all that Identify was called with; those without a folder are fitted with the others and leave nothing.
 func ExecuteTogether(ctx context.Context, opt Options, draws []Draw) error {
 	base := newRun(opt)
 	defer base.close()
 	if err := base.open(); err != nil {
 		return err
 	}
+	base.along = draws
 	s := &set{Run: base}
 	for _, d := range draws {
 		r := base.sibling(d)
+		if d.Dir == "" {
+			if err := r.draw(); err != nil {
+				return err
+			}
+			s.add(r, false)
+			continue
+		}
 		defer r.unlock()
-		err := r.setUp(ctx, together(opt.Config, draws))
+		err := r.setUp(ctx)
 		if err != nil && !errors.Is(err, ErrFinished) {
 			return err
 		}

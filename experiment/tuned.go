@@ -3,7 +3,6 @@ package experiment
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,15 +30,9 @@ func OpenTuned(dir string) (*Tuned, error) { return OpenTunedDecoder(dir, "") }
 
 // OpenTunedDecoder opens that of one of the decoders that a run fitted; the empty name is its own.
 func OpenTunedDecoder(dir, decoder string) (*Tuned, error) {
-	if _, err := os.Stat(filepath.Join(dir, identityFile)); err != nil {
-		return nil, fmt.Errorf("open run %q: it is not a run's folder: %w", dir, err)
-	}
-	t := &Tuned{Dir: dir, Config: configs.Default()}
-	layer, err := configs.FileLayer(filepath.Join(dir, ConfigFile))
-	if err != nil {
-		return nil, err
-	}
-	if err := t.Config.Apply(layer); err != nil {
+	t := &Tuned{Dir: dir}
+	var err error
+	if t.Config, t.Split, err = readSettings(dir); err != nil {
 		return nil, err
 	}
 	if decoder != "" {
@@ -47,9 +40,6 @@ func OpenTunedDecoder(dir, decoder string) (*Tuned, error) {
 			return nil, fmt.Errorf("%w: decoder %q is unknown: there is %s", configs.ErrConfig, decoder, strings.Join(decoderNames(), ", "))
 		}
 		t.Config.Decoder = decoder
-	}
-	if t.Split, err = data.ReadSplit(filepath.Join(dir, SplitFile)); err != nil {
-		return nil, err
 	}
 	if t.Path, err = bestOf(dir, t.Config.Decoder); err != nil {
 		return nil, err

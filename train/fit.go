@@ -53,6 +53,7 @@ type Job struct {
 	Validation []*data.Sample // empty: the last step is taken
 	Store      *checkpoints.Store
 	LogPath    string
+	Logged     func(p Point) error  // called for every line of the log, those of an interrupted run first; may be nil
 	Resumed    func(step int)       // called once when an earlier run goes on
 	Warn       func(message string) // a checkpoint that does not verify and is passed over
 	Step       func(p Point, steps int)
@@ -164,7 +165,7 @@ func (f *fit) start() error {
 	if err := f.resume(); err != nil {
 		return err
 	}
-	f.log, err = openLog(f.job.LogPath, f.state.Step)
+	f.log, err = openLog(f.job.LogPath, f.state.Step, f.job.Logged)
 	return err
 }
 

@@ -17,11 +17,15 @@ import (
 type trainLog struct {
 	path string
 	file *os.File
+	each func(Point) error // called for every line
 }
 
 // openLog opens the log to go on after step: lines of later steps, which an interrupted run left behind
-// its last checkpoint, are dropped.
-func openLog(path string, step int) (*trainLog, error) {
+// its last checkpoint, are dropped. Those before go to each, which may be nil.
+func openLog(path string, step int, each func(Point) error) (*trainLog, error) {
+	if each == nil {
+		each = func(Point) error { return nil }
+	}
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open training log: %w", err)
@@ -35,6 +39,9 @@ func openLog(path string, step int) (*trainLog, error) {
 		}
 		kept.Write(lines.Bytes())
 		kept.WriteByte('\n')
+		if err := each(p); err != nil {
+			return nil, err
+		}
 	}
 	if err := renameio.WriteFile(path, kept.Bytes(), 0o644); err != nil {
 		return nil, fmt.Errorf("open training log: %w", err)
@@ -43,7 +50,7 @@ func openLog(path string, step int) (*trainLog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open training log: %w", err)
 	}
-	return &trainLog{path: path, file: file}, nil
+	return &trainLog{path: path, file: file, each: each}, nil
 }
 
 func (l *trainLog) add(p Point) error {
@@ -54,7 +61,7 @@ func (l *trainLog) add(p Point) error {
 	if err != nil {
 		return fmt.Errorf("write training log %q: %w", l.path, err)
 	}
-	return nil
+	return l.each(p)
 }
 
 func (l *trainLog) close() { l.file.Close() }

@@ -208,6 +208,11 @@ func (a *app) options(c *cobra.Command, f *runFlags) (*experiment.Options, error
 	if cfg.Cache.Dir == "" {
 		cfg.Cache.Dir = filepath.Join(cache, "features")
 	}
+	for _, path := range []*string{&cfg.Weights, &cfg.Cache.Dir} { // a run may be repeated from another folder
+		if *path, err = filepath.Abs(*path); err != nil {
+			return nil, err
+		}
+	}
 	return &experiment.Options{
 		Config: cfg, DataRoot: a.data, Out: f.out, RunsDir: f.runs, Again: f.again,
 		Command: commandLine(os.Args[1:]), Version: versionText(),

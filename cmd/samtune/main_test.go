@@ -258,7 +258,8 @@ func TestKilledRunGoesOnToTheSameBytes(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
 	for _, name := range []string{"per_case.csv", "train.jsonl", "split.toml", "config.toml",
-		"checkpoints/plain/step-000012/weights.safetensors", "checkpoints/plain/step-000012/optim.safetensors", "checkpoints/plain/step-000012/MANIFEST.json"} {
+		"checkpoints/plain/step-000012/weights.safetensors", "checkpoints/plain/step-000012/optim.safetensors", "checkpoints/plain/step-000012/MANIFEST.json",
+		"events/events.out.tfevents.0000000001.samtune", "events/plain/events.out.tfevents.0000000000.samtune", "events/plain/events.out.tfevents.0000000001.samtune"} {
 		if !bytes.Equal(read(t, killed, name), read(t, whole, name)) {
 			t.Errorf("%s differs from that of a run that was not killed", name)
 		}

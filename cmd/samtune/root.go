@@ -18,6 +18,7 @@ import (
 	"samtune/configs"
 	"samtune/data"
 	"samtune/eval"
+	"samtune/experiment"
 	"samtune/internal/tensor"
 	"samtune/model"
 	"samtune/segment"
@@ -82,7 +83,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case is(errUsage, configs.ErrConfig, sweep.ErrPlan, data.ErrUnknown, model.ErrUnknown, tensor.ErrSpec, segment.ErrPrompt):
 		return exitUsage
-	case is(data.ErrNotFound, data.ErrInvalid, data.ErrLeak, eval.ErrPromptFile):
+	case is(data.ErrNotFound, data.ErrInvalid, data.ErrLeak, eval.ErrPromptFile, experiment.ErrChanged):
 		return exitData
 	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe):
 		return exitCorrupt
@@ -120,7 +121,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.data, "data", os.Getenv("SAMTUNE_DATA"), "folder that holds the data sets; the default is $SAMTUNE_DATA")
 	f.StringVar(&a.cache, "cache", "", "folder for weights and cached features; the default is samtune in the user's cache folder")
 	f.BoolVar(&a.quiet, "quiet", false, "show results and errors alone")
-	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.dataCommand(), a.weightsCommand())
+	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.repro(), a.dataCommand(), a.weightsCommand())
 	for _, c := range root.Commands() {
 		refuseStrayWords(c)
 	}
