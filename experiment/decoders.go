@@ -370,6 +370,7 @@ func (r *Run) test(ctx context.Context, f *fitted) error {
 	if f.name == decoderLinear {
 		summary.Label = "convex head"
 	}
+	summary.Histogram = r.counted(method)
 	stage.End(fmt.Sprintf("%s decoder: mean Dice %s", f.name, three(summary.Dice.Mean)))
 	paired, err := eval.Compare(r.cfg.Eval.Before, r.rowsOf(r.cfg.Eval.Before), rows, r.cfg.Seed)
 	if err != nil {

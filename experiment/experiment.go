@@ -18,6 +18,7 @@ import (
 	"samtune/configs"
 	"samtune/data"
 	"samtune/eval"
+	"samtune/eval/report"
 	"samtune/internal/tensor"
 	"samtune/model"
 	"samtune/train"
@@ -73,7 +74,7 @@ type Run struct {
 	prior   *train.Prior // the convex head of this run, for the decoder that corrects it
 	results *eval.Results
 	rows    []eval.CaseResult
-	masks   map[string]map[string]*data.Mask // predictions by method and case, for the overlays
+	held    map[string]*held // of segmentations by method, for the report
 	lock    *flock.Flock
 	started time.Time
 }
@@ -116,13 +117,13 @@ func Execute(ctx context.Context, opt Options) (*eval.Results, string, error) {
 
 // Names of the files in a run's folder.
 const (
-	ResultsFile    = "results.json"
-	CasesFile      = "per_case.csv"
+	ResultsFile    = report.ResultsFile
+	CasesFile      = report.CasesFile
 	SplitFile      = "split.toml"
-	ConfigFile     = "config.toml"
-	TrainLogFile   = "train.jsonl"
+	ConfigFile     = report.ConfigFile
+	TrainLogFile   = report.TrainLogFile
 	CheckpointsDir = "checkpoints"
-	OverlaysDir    = "overlays"
+	OverlaysDir    = report.OverlayDir
 )
 
 // open finds the data and loads the model.
