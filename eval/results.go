@@ -95,7 +95,8 @@ type Method struct {
 	ASSD        Summary `json:"assd"`
 	NSD         Summary `json:"nsd"`
 
-	ByThickness []Summary `json:"by_thickness,omitempty"` // Dice by Results.Thickness
+	ByThickness []Summary  `json:"by_thickness,omitempty"` // Dice by Results.Thickness
+	Histogram   *Histogram `json:"histogram,omitempty"`    // of the probabilities of all test cases' pixels; of what is compared alone
 }
 
 // Paired compares Dice after with Dice before over the cases that have both.

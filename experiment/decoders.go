@@ -387,6 +387,7 @@ func (r *Run) tested(f *fitted, method string, rows []eval.CaseResult) (*eval.Me
 	if f.name == decoderLinear {
 		summary.Label = "convex head"
 	}
+	summary.Histogram = r.counted(method)
 	paired, err := eval.Compare(r.cfg.Eval.Before, r.rowsOf(r.cfg.Eval.Before), rows, r.cfg.Seed)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"samtune/configs"
 	"samtune/data"
 	"samtune/eval"
+	"samtune/eval/report"
 	"samtune/internal/tensor"
 	"samtune/model"
 	"samtune/train"
@@ -81,7 +82,7 @@ type Run struct {
 	entries map[string]data.Entry // of cases whose pixels were hashed, by ID
 	person  map[string]string     // what a second observer reaches; nil: not looked at yet
 	rows    []eval.CaseResult
-	masks   map[string]map[string]*data.Mask // predictions by method and case, for the overlays
+	held    map[string]*held // of segmentations by method, for the report
 	lock    *flock.Flock
 	started time.Time
 }
@@ -133,13 +134,13 @@ func newRun(opt Options) *Run {
 
 // Names of the files in a run's folder.
 const (
-	ResultsFile    = "results.json"
-	CasesFile      = "per_case.csv"
+	ResultsFile    = report.ResultsFile
+	CasesFile      = report.CasesFile
 	SplitFile      = "split.toml"
-	ConfigFile     = "config.toml"
-	TrainLogFile   = "train.jsonl"
+	ConfigFile     = report.ConfigFile
+	TrainLogFile   = report.TrainLogFile
 	CheckpointsDir = "checkpoints"
-	OverlaysDir    = "overlays"
+	OverlaysDir    = report.OverlayDir
 	EventsDir      = "events" // TensorBoard's
 )
 

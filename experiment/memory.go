@@ -21,7 +21,7 @@ import (
 )
 
 // memoryVersion is part of every answer's key. It changes when the same question gets another answer.
-const memoryVersion = 1
+const memoryVersion = 2
 
 // memory keeps what zero-shot prompts were answered with: runs that differ in shots or decoder ask the same again.
 type memory struct {
@@ -34,6 +34,7 @@ type answer struct {
 	Scores        eval.Scores
 	Width, Height int
 	Mask          []uint8
+	Histogram     *eval.Histogram // of its probabilities; nil where it has none
 }
 
 // question names all that decides how a prompt of a kind is answered and scored for a test case. The run's seed does so for

@@ -1,52 +1,94 @@
 package experiment
 
 import (
-	"errors"
+	"bytes"
+	"compress/flate"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 
+	"samtune/data"
 	"samtune/eval"
 	"samtune/eval/report"
 )
+
+// held is what a run keeps of a method's segmentations until its report is written.
+type held struct {
+	masks     map[string]packedMask // by case
+	histogram eval.Histogram
+}
+
+// packedMask is a mask in little memory.
+type packedMask struct {
+	width, height int
+	packed        []byte
+}
+
+func packMask(m *data.Mask) packedMask {
+	var b bytes.Buffer
+	z, _ := flate.NewWriter(&b, flate.BestSpeed) // writing to memory does not fail
+	_, _ = z.Write(m.Pix)
+	_ = z.Close()
+	return packedMask{m.Width, m.Height, bytes.Clone(b.Bytes())}
+}
+
+func (p packedMask) unpack() (*data.Mask, error) {
+	m := data.NewMask(p.width, p.height)
+	if _, err := io.ReadFull(flate.NewReader(bytes.NewReader(p.packed)), m.Pix); err != nil {
+		return nil, fmt.Errorf("unpack mask: %w", err)
+	}
+	return m, nil
+}
+
+// counted returns the counts of a method's probabilities; nil where it gave none.
+func (r *Run) counted(method string) *eval.Histogram {
+	if h := r.held[method]; h != nil && h.histogram.Inside != nil {
+		return &h.histogram
+	}
+	return nil
+}
+
+// mask returns a segmentation that was held, or nil.
+func (r *Run) mask(method, id string) (*data.Mask, error) {
+	h := r.held[method]
+	if h == nil {
+		return nil, nil
+	}
+	p, ok := h.masks[id]
+	if !ok {
+		return nil, nil
+	}
+	return p.unpack()
+}
 
 // write writes the run's files; results.json comes last and marks the run as finished.
 func (r *Run) write() error {
 	if err := eval.WriteCasesFile(filepath.Join(r.Dir, CasesFile), r.rows); err != nil {
 		return err
 	}
-	overlays := report.Pick(r.results, r.rows)
-	for i := range overlays {
-		o := &overlays[i]
+	var named []report.CaseOverlay // best, median and worst
+	for _, o := range report.Pick(r.results, r.rows) {
 		sample := r.samples[o.Case]
 		o.Image, o.Truth, o.Valid = sample.Image, sample.Masks[r.target], sample.Valid
-		o.Before, o.After = r.masks[o.BeforeMethod][o.Case], r.masks[eval.MethodAfter][o.Case]
+		var err error
+		if o.Before, err = r.mask(o.BeforeMethod, o.Case); err != nil {
+			return err
+		}
+		if o.After, err = r.mask(eval.MethodAfter, o.Case); err != nil {
+			return err
+		}
+		if err := report.WriteOverlay(filepath.Join(r.Dir, OverlaysDir), o); err != nil {
+			return err
+		}
+		if o.Role != "" {
+			named = append(named, o)
+		}
 	}
-	if err := report.WriteOverlays(filepath.Join(r.Dir, OverlaysDir), overlays); err != nil {
+	if err := report.Write(r.Dir, report.In(r.Dir), r.results, r.rows); err != nil {
 		return err
 	}
-	if err := writeReport(r.Dir, r.results, r.rows, overlays); err != nil {
-		return err
-	}
-	if err := r.writeEvents(overlays); err != nil {
+	if err := r.writeEvents(named); err != nil {
 		return err
 	}
 	return eval.WriteResults(filepath.Join(r.Dir, ResultsFile), r.results)
-}
-
-func writeReport(dir string, results *eval.Results, rows []eval.CaseResult, overlays []report.CaseOverlay) error {
-	log, err := report.ReadTrainLog(filepath.Join(dir, TrainLogFile))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	config, err := os.ReadFile(filepath.Join(dir, ConfigFile))
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return report.Write(dir, report.Input{Results: results, Rows: rows, Log: log, Config: string(config), Overlays: overlays})
-}
-
-// Report reads a finished run's folder.
-func Report(dir string) (*eval.Results, error) {
-	return eval.ReadResults(filepath.Join(dir, ResultsFile))
 }

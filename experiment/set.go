@@ -337,7 +337,8 @@ func (s *set) score(ctx context.Context, h *train.HeadFeatures, heads []*train.H
 		}
 		for i, r := range s.runs {
 			if s.wanted[i] {
-				r.hold(eval.MethodAfter, sample, segs[slices.Index(which, s.task[i])].Mask)
+				seg := segs[slices.Index(which, s.task[i])]
+				r.hold(eval.MethodAfter, sample, seg.Mask, r.histogram(sample, seg))
 			}
 		}
 		stage.Add(1, sample.ID)

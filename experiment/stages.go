@@ -115,6 +115,9 @@ func (r *Run) zeroShot(ctx context.Context) error {
 	summary := ""
 	for _, kind := range r.cfg.Eval.Prompts {
 		m := eval.MethodOf(kinds[kind].Label, kinds[kind].Oracle, rows[kind], r.cfg.Seed)
+		if kind == r.cfg.Eval.Before {
+			m.Histogram = r.counted(kind)
+		}
 		r.results.Before[kind] = m
 		r.rows = append(r.rows, rows[kind]...)
 		summary += fmt.Sprintf("%s %s   ", m.Label, three(m.Dice.Mean))
@@ -142,7 +145,7 @@ func (r *Run) remembered(method string, sample *data.Sample, segment func() (*tr
 	kept := memory{dir: filepath.Join(r.cfg.Cache.Dir, "zeroshot"), forget: r.opt.Again || r.opt.repeats != nil}
 	question := r.question(sample, method)
 	if a, ok := kept.recall(question); ok {
-		r.hold(method, sample, &data.Mask{Width: a.Width, Height: a.Height, Pix: a.Mask})
+		r.hold(method, sample, &data.Mask{Width: a.Width, Height: a.Height, Pix: a.Mask}, a.Histogram)
 		return caseResult(method, sample, a.Scores), nil
 	}
 	seg, err := segment()
@@ -153,7 +156,7 @@ func (r *Run) remembered(method string, sample *data.Sample, segment func() (*tr
 	if err != nil {
 		return row, err
 	}
-	return row, kept.keep(question, &answer{Scores: row.Scores, Width: seg.Mask.Width, Height: seg.Mask.Height, Mask: seg.Mask.Pix})
+	return row, kept.keep(question, &answer{Scores: row.Scores, Width: seg.Mask.Width, Height: seg.Mask.Height, Mask: seg.Mask.Pix, Histogram: r.histogram(sample, seg)})
 }
 
 // trivial scores the baseline that calls the whole valid region foreground.
@@ -178,20 +181,34 @@ func three(f eval.Float) string {
 	return fmt.Sprintf("%.3f", float64(f))
 }
 
-// score scores one segmentation and keeps its mask for the overlays.
+// score scores one segmentation and keeps its mask for the overlays and the counts of its probabilities.
 func (r *Run) score(method string, sample *data.Sample, seg *train.Segmentation) (eval.CaseResult, error) {
-	r.hold(method, sample, seg.Mask)
-	return r.scoreOne(method, sample, seg)
+	row, err := r.scoreOne(method, sample, seg)
+	if err == nil {
+		r.hold(method, sample, seg.Mask, r.histogram(sample, seg))
+	}
+	return row, err
 }
 
-func (r *Run) hold(method string, sample *data.Sample, mask *data.Mask) {
-	if r.masks == nil {
-		r.masks = map[string]map[string]*data.Mask{}
+func (r *Run) histogram(sample *data.Sample, seg *train.Segmentation) *eval.Histogram {
+	return eval.CountProbabilities(eval.Input{Truth: sample.Masks[r.target], Valid: sample.Valid, Probability: seg.Probability})
+}
+
+// hold keeps what the report shows of a segmentation: the mask, packed, where the method is one that may be shown in pictures,
+// and the counts of its probabilities.
+func (r *Run) hold(method string, sample *data.Sample, mask *data.Mask, h *eval.Histogram) {
+	if r.held == nil {
+		r.held = map[string]*held{}
 	}
-	if r.masks[method] == nil {
-		r.masks[method] = map[string]*data.Mask{}
+	if r.held[method] == nil {
+		r.held[method] = &held{masks: map[string]packedMask{}}
 	}
-	r.masks[method][sample.ID] = mask
+	if r.opt.ZeroShot || method == r.cfg.Eval.Before || method == eval.MethodAfter {
+		r.held[method].masks[sample.ID] = packMask(mask)
+	}
+	if h != nil {
+		r.held[method].histogram.Add(h)
+	}
 }
 
 // scoreOne scores one segmentation. It may be called from several goroutines.

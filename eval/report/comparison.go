@@ -11,8 +11,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/google/renameio/v2"
-
 	"samtune/eval"
 )
 
@@ -25,25 +23,32 @@ const (
 // WriteComparison writes compare.json, compare.csv and report.md into dir, which it makes, and with page report.html too: the
 // pictures in it are those that the rows' runs left. It adjusts the rows' p-values.
 func WriteComparison(dir string, c *eval.Comparison, page bool) error {
-	c.Adjust()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write comparison: %w", err)
 	}
-	files := map[string][]byte{MarkdownFile: comparisonMarkdown(c), CompareCSV: comparisonCSV(c)}
+	c.Adjust()
+	if err := eval.WriteComparison(filepath.Join(dir, CompareFile), c); err != nil {
+		return err
+	}
+	return renderComparison(dir, comparisonFiles(dir), c, page)
+}
+
+func comparisonFiles(dir string) Files {
+	to := In(dir)
+	to.CSV = filepath.Join(dir, CompareCSV)
+	return to
+}
+
+// renderComparison writes the forms of a comparison whose runs' folders are under dir.
+func renderComparison(dir string, to Files, c *eval.Comparison, page bool) error {
+	var html []byte
 	if page {
-		html, err := comparisonPage(dir, c)
-		if err != nil {
+		var err error
+		if html, err = comparisonPage(dir, c); err != nil {
 			return fmt.Errorf("write comparison: %w", err)
 		}
-		files[HTMLFile] = html
 	}
-	for name, content := range files {
-		path := filepath.Join(dir, name)
-		if err := renameio.WriteFile(path, content, 0o644); err != nil {
-			return fmt.Errorf("write %q: %w", path, err)
-		}
-	}
-	return eval.WriteComparison(filepath.Join(dir, CompareFile), c)
+	return to.write(html, comparisonMarkdown(c), comparisonCSV(c))
 }
 
 // column is one of the table's columns of Dice.
@@ -269,12 +274,6 @@ func comparisonCSV(c *eval.Comparison) []byte {
 	}
 	// Writing into memory does not fail.
 	_ = w.Write(append(header, "difference", "ci95_low", "ci95_high", "p", "p_holm", "wins", "ties", "losses"))
-	full := func(v eval.Float) string {
-		if !v.Defined() {
-			return ""
-		}
-		return strconv.FormatFloat(float64(v), 'g', -1, 64)
-	}
 	for _, r := range c.Rows {
 		line := []string{r.Benchmark, r.Target, r.Task, r.Status, strconv.Itoa(r.Cases), strconv.Itoa(r.Volumes), strconv.Itoa(r.Shots), r.Training.Decoder, r.Error}
 		for _, col := range columns {

@@ -1,68 +1,53 @@
 package report
 
 import (
-	"bytes"
-	_ "embed"
 	"errors"
 	"fmt"
 	"html/template"
-	"image"
-	"image/jpeg"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/image/draw"
 
 	"samtune/eval"
 )
 
-//go:embed comparison.html.tmpl
-var comparisonHTML string
-
-var comparisonTemplate = template.Must(template.New("comparison").Parse(comparisonHTML))
-
 // comparisonText is what the comparison's page says, already in words and digits.
 type comparisonText struct {
-	Title, Verdict string
-	Facts          []fact
-	Columns        []column
-	Span           int
-	Tasks          []taskText
-	Notes          []string
-	Plot           template.HTML
-	Legend         []legendEntry
-	CSS            template.CSS
+	frame
+	Verdict string
+	Facts   []factGroup
+	Columns []column
+	Span    int // columns of the table
+	Rest    int // those right of the target
+	Tasks   []taskText
+	Notes   []string
+	Plots   []plot
+	Gallery *gallery
 }
 
 type taskText struct {
-	Name  string
-	Rows  []comparedText
-	Shown []galleryText
+	Name string
+	Rows []comparedText
 }
 
 type comparedText struct {
-	Name, Target, Test, Shots, Difference, P, Class string
-	Cells                                           []comparedCell
-	Missing, Get, Run                               string
+	Name, Target, Test, Shots, Difference, Gain, P, Class string // Gain is the number in Difference
+	Cells                                                 []comparedCell
+	Missing, Get                                          string
 }
 
 type comparedCell struct{ Mean, Interval, Class string }
 
-// galleryText is a row's picture: the median case, beside itself the mask before and after.
-type galleryText struct {
-	Name, Target, Case, Before, After, BeforeLabel, Alt string
-	Width, Height                                       int
-	URI                                                 template.URL
-}
-
 // comparisonPage renders the page. Pictures come from the folders of the rows' runs under dir; a row whose run has none is
 // shown without.
 func comparisonPage(dir string, c *eval.Comparison) ([]byte, error) {
+	title := fmt.Sprintf("Zero-shot and fine-tuned on %s", atMost(c.Shots))
 	p := &comparisonText{
-		Title: fmt.Sprintf("Zero-shot and fine-tuned on %s", atMost(c.Shots)), Verdict: comparisonVerdict(c), Columns: columnsOf(c),
-		Notes: comparisonNotes(c), Plot: comparisonPlot(c), Facts: comparisonFacts(c), Legend: legend, CSS: template.CSS(pageCSS),
+		frame: frame{title, title}, Verdict: comparisonVerdict(c), Columns: columnsOf(c), Notes: comparisonNotes(c),
+		Facts: []factGroup{{"This comparison", comparisonFacts(c)}},
+		Plots: plotted(plot{ID: "glance", Heading: "At a glance", Drawing: comparisonPlot(c)}),
 	}
-	p.Span = len(p.Columns) + 6
+	p.Span, p.Rest = len(p.Columns)+6, len(p.Columns)+4
+	var slides []slide
 	for _, rows := range byTask(c.Rows) {
 		t := taskText{Name: rows[0].Task}
 		for _, r := range rows {
@@ -70,24 +55,18 @@ func comparisonPage(dir string, c *eval.Comparison) ([]byte, error) {
 			if r.Status != eval.StatusOK {
 				continue
 			}
-			g, err := gallery(dir, r)
-			if errors.Is(err, os.ErrNotExist) {
-				continue
-			}
+			s, err := medianSlide(dir, r)
 			if err != nil {
 				return nil, err
 			}
-			if g != nil {
-				t.Shown = append(t.Shown, *g)
+			if s != nil {
+				slides = append(slides, *s)
 			}
 		}
 		p.Tasks = append(p.Tasks, t)
 	}
-	var b bytes.Buffer
-	if err := comparisonTemplate.Execute(&b, p); err != nil {
-		return nil, fmt.Errorf("render page: %w", err)
-	}
-	return withoutAddresses(b.Bytes()), nil
+	p.Gallery = newGallery("The median test case of each target by Dice after fine-tuning, zero-shot with the full-image box beside it. Each run's own report, in the folder runs, shows more.", slides)
+	return render("comparison", p)
 }
 
 func comparedRow(r eval.ComparisonRow, columns []column) comparedText {
@@ -96,7 +75,7 @@ func comparedRow(r eval.ComparisonRow, columns []column) comparedText {
 		t.Missing, t.Get, t.Class = absence(r), r.Get, "absent"
 		return t
 	}
-	t.Test, t.Shots, t.Run = casesOf(r.Results), fmt.Sprint(r.Shots), r.Run
+	t.Test, t.Shots = casesOf(r.Results), fmt.Sprint(r.Shots)
 	for i, col := range columns {
 		cell := comparedCell{Mean: number(col.value(r.Results), 3)}
 		if col.decoder && (i == 0 || !columns[i-1].decoder) {
@@ -105,8 +84,11 @@ func comparedRow(r eval.ComparisonRow, columns []column) comparedText {
 		t.Cells = append(t.Cells, cell)
 	}
 	t.Difference, t.P = gain(r)
-	if r.Paired != nil && r.Paired.Difference < 0 {
-		t.Class = "worse"
+	if r.Paired != nil {
+		t.Gain = full(r.Paired.Difference)
+		if r.Paired.Difference < 0 {
+			t.Class = "worse"
+		}
 	}
 	return t
 }
@@ -146,15 +128,15 @@ func comparisonFacts(c *eval.Comparison) []fact {
 		fact{"Time of all runs", clock(seconds), false}, fact{"Peak memory", mebibytes(memory), false}, fact{"Command", c.Command, true})
 }
 
-// Pictures of a comparison: three panels in so many pixels.
-const (
-	galleryWidth   = 840
-	galleryQuality = 82
-)
+// comparedSide is the longest side of a comparison's pictures: there may be many.
+const comparedSide = 360
 
-// gallery makes a row's picture smaller: the median case, or the only one, as its run drew it, without captions.
-func gallery(dir string, r eval.ComparisonRow) (*galleryText, error) {
-	rows, err := eval.ReadCasesFile(filepath.Join(dir, r.Run, "per_case.csv"))
+// medianSlide shows the median case of a row, or the only one; nil where its run left no pictures.
+func medianSlide(dir string, r eval.ComparisonRow) (*slide, error) {
+	rows, err := eval.ReadCasesFile(filepath.Join(dir, r.Run, CasesFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -168,34 +150,15 @@ func gallery(dir string, r eval.ComparisonRow) (*galleryText, error) {
 			shown = c
 		}
 	}
-	path := filepath.Join(dir, r.Run, OverlayDir, shown.FileName())
-	f, err := os.Open(path)
+	s, err := readSlide(filepath.Join(dir, r.Run, OverlayDir), shown, comparedSide)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	full, _, err := image.Decode(f)
-	if err != nil {
-		return nil, fmt.Errorf("read %q: %w", path, err)
-	}
-	from := full.Bounds()
-	from.Min.Y, from.Max.Y = from.Min.Y+strip, from.Max.Y-strip
-	size := fit(from.Dx(), from.Dy(), 0)
-	if from.Dx() > galleryWidth {
-		size = image.Rect(0, 0, galleryWidth, max(1, from.Dy()*galleryWidth/from.Dx()))
-	}
-	small := image.NewRGBA(size)
-	draw.CatmullRom.Scale(small, size, full, from, draw.Src, nil)
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, small, &jpeg.Options{Quality: galleryQuality}); err != nil {
-		return nil, fmt.Errorf("embed %q: %w", path, err)
-	}
-	return &galleryText{
-		Name: r.Title, Target: r.Target, Case: shown.Role + " case " + shown.Case, Before: number(shown.BeforeDice, 3), After: number(shown.AfterDice, 3),
-		BeforeLabel: shown.BeforeLabel, Width: size.Dx(), Height: size.Dy(), URI: embedded("jpeg", b.Bytes()),
-		Alt: fmt.Sprintf("%s %s, case %s: the picture, the mask before with Dice %s and after with Dice %s", r.Title, r.Target, shown.Case,
-			number(shown.BeforeDice, 3), number(shown.AfterDice, 3)),
-	}, nil
+	s.Name, s.Heading, s.Role = r.Title+" "+r.Target, r.Title+" "+r.Target+", "+shown.Case, shown.Role
+	return s, nil
 }
 
 // comparisonPlot draws a line for each row: baselines, zero-shot and fine-tuned Dice with its interval.
@@ -229,7 +192,7 @@ func comparisonPlot(c *eval.Comparison) template.HTML {
 		mark  string
 		name  string
 		width float64
-	}{{"trivial", "everything", 92}, {"before", "full box", 84}, {"oracle", "oracle box", 96}, {"grid", "oracle grid", 98}, {"other", "plain decoder", 116}, {"after", "fine-tuned, 95 % interval", 0}} {
+	}{{"trivial", "everything", 92}, {"before", "full box", 84}, {"square", "oracle box", 96}, {"cross", "oracle grid", 98}, {"diamond", "plain decoder", 116}, {"after", "fine-tuned, 95 % interval", 0}} {
 		mark(s, k.mark, key+6, 22)
 		s.text("tick", "start", key+18, 26, k.name)
 		key += k.width
@@ -277,11 +240,11 @@ func drawCompared(s *svg, x scale, y float64, r eval.ComparisonRow) {
 	if r.Trivial != nil {
 		at("trivial", r.Trivial.Dice)
 	}
-	at("grid", before(eval.PromptEverythingOracle))
-	at("oracle", before(eval.PromptOracleBox))
+	at("cross", before(eval.PromptEverythingOracle))
+	at("square", before(eval.PromptOracleBox))
 	at("before", before(eval.PromptBox))
 	if m, _ := r.Decoder("plain"); m != nil && m != r.After {
-		at("other", m.Dice.Mean)
+		at("diamond", m.Dice.Mean)
 	}
 	if r.After == nil {
 		return
@@ -291,21 +254,4 @@ func drawCompared(s *svg, x scale, y float64, r eval.ComparisonRow) {
 	}
 	at("after", r.After.Dice.Mean)
 	s.text("tick strong", "end", plotWidth+98, y+4, number(r.After.Dice.Mean, 3))
-}
-
-// mark draws one of the plot's marks: they differ in shape, not in colour alone.
-func mark(s *svg, name string, x, y float64) {
-	switch name {
-	case "trivial":
-		s.line("whisker", x, y-6, x, y+6)
-	case "oracle":
-		s.polyline("open", [][2]float64{{x - 4.5, y - 4.5}, {x + 4.5, y - 4.5}, {x + 4.5, y + 4.5}, {x - 4.5, y + 4.5}, {x - 4.5, y - 4.5}})
-	case "grid":
-		s.line("whisker", x-4, y-4, x+4, y+4)
-		s.line("whisker", x-4, y+4, x+4, y-4)
-	case "other":
-		s.polyline("open other", [][2]float64{{x, y - 5.5}, {x + 5.5, y}, {x, y + 5.5}, {x - 5.5, y}, {x, y - 5.5}})
-	default:
-		s.circle(name, x, y, 4.5)
-	}
 }

@@ -31,6 +31,14 @@ func decimal(v float64, digits int) string {
 	return s
 }
 
+// full prints a value as it is; one that is not defined as nothing.
+func full(f eval.Float) string {
+	if !f.Defined() {
+		return ""
+	}
+	return strconv.FormatFloat(float64(f), 'g', -1, 64)
+}
+
 func signed(f eval.Float, digits int) string {
 	s := number(f, digits)
 	if s == missing || strings.HasPrefix(s, "-") || strings.Trim(s, "0.") == "" {

@@ -53,7 +53,7 @@ func parse(t *testing.T, html string) []element {
 }
 
 func TestPageIsAccessible(t *testing.T) {
-	for name, in := range map[string]Input{"fine-tuned": syntheticRun(), "zero-shot": zeroShotOnly(), "results only": {Results: syntheticRun().Results}} {
+	for name, in := range map[string]made{"fine-tuned": syntheticRun(), "zero-shot": zeroShotOnly(), "results only": {Results: syntheticRun().Results}} {
 		t.Run(name, func(t *testing.T) {
 			html, _ := written(t, in)
 			n := map[string]int{}
@@ -74,6 +74,12 @@ func TestPageIsAccessible(t *testing.T) {
 					t.Error("the page has no language")
 				case e.name == "img" && e.attr["alt"] == "":
 					t.Error("a picture has no text in its place")
+				case e.name == "image" && e.attr["href"] == "":
+					t.Error("a layer has no picture")
+				case e.name == "svg" && e.attr["class"] == "view" && e.attr["aria-label"] == "":
+					t.Error("a picture has no text in its place")
+				case e.name == "input" && e.attr["type"] == "range" && e.attr["aria-label"] == "":
+					t.Error("a slider has no name")
 				case e.name == "th" && e.attr["scope"] == "":
 					t.Error("a table heading has no scope")
 				case e.name == "svg" && e.attr["role"] != "img" && e.attr["aria-hidden"] != "true":
@@ -109,7 +115,7 @@ func TestRowsAndMarks(t *testing.T) {
 		`<th scope="row">10 points of the truth <em class="oracle">oracle</em></th>`,
 		`<tr class="after"><th scope="row">fine-tuned on 5 images <b class="mark">after</b></th>`,
 		`<line class="loss"`, `-0.122</text>`,
-		`<tr class="worse"><th scope="row">07_test</th><td>0.222</td><td>-0.122</td><td>0.100</td>`,
+		`<tr class="worse" data-name="07_test"><th scope="row">07_test</th><td>0.222</td><td>-0.122</td><td>0.100</td>`,
 		`<th scope="row">Encoding</th><td>0:43</td>`, `<th scope="row">Evaluation</th><td>1:01</td>`,
 	} {
 		n := strings.Index(html[at:], want)
@@ -122,7 +128,7 @@ func TestRowsAndMarks(t *testing.T) {
 	if gains, losses := strings.Count(html, `<line class="gain"`), strings.Count(html, `<line class="loss"`); gains != 19 || losses != 2 {
 		t.Errorf("the plot has %d gains and %d losses, want 19 and 2", gains, losses)
 	}
-	if n := strings.Count(html, `<tr class="worse">`); n != 1 {
+	if n := strings.Count(html, `<tr class="worse"`); n != 1 {
 		t.Errorf("%d cases are marked as worse, want 1", n)
 	}
 }

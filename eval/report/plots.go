@@ -180,7 +180,7 @@ func drawKey(s *svg, left, y float64, tuned bool) {
 
 // curvePlot draws the training loss and, below it on the same steps, Dice on the validation cases with the
 // step that was chosen. It is empty where the log is.
-func curvePlot(log []TrainPoint, t eval.Training) template.HTML {
+func curvePlot(id string, log []TrainPoint, t eval.Training) template.HTML {
 	if len(log) == 0 {
 		return ""
 	}
@@ -200,7 +200,7 @@ func curvePlot(log []TrainPoint, t eval.Training) template.HTML {
 	if len(dice) > 0 {
 		height += lower + 30
 	}
-	s := newSVG("curve", "Training loss and validation Dice over steps",
+	s := newSVG(id, "Training loss and validation Dice over steps",
 		fmt.Sprintf("Loss from %s at step %d to %s at step %d.", decimal(log[0].Loss, 3), log[0].Step,
 			decimal(log[len(log)-1].Loss, 3), log[len(log)-1].Step), plotWidth, height)
 	x := scale{first, last, 60, plotWidth - 20}

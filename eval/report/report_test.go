@@ -14,11 +14,18 @@ import (
 	"samtune/eval"
 )
 
-// written returns report.html and report.md of the input.
-func written(t *testing.T, in Input) (html, markdown string) {
+// written returns report.html and report.md of the run.
+func written(t *testing.T, in made) (html, markdown string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := Write(dir, in); err != nil {
+	if err := in.leave(dir); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(dir, In(dir), in.Results, in.Rows); err != nil {
 		t.Fatal(err)
 	}
 	read := func(name string) string {
@@ -28,15 +35,16 @@ func written(t *testing.T, in Input) (html, markdown string) {
 		}
 		return string(b)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 {
-		t.Fatalf("folder holds %v (%v), want the two reports and nothing temporary", entries, err)
+	after, err := os.ReadDir(dir)
+	if err != nil || len(after) != len(before)+3 {
+		t.Fatalf("folder holds %v (%v), want the three forms of the report more and nothing temporary", after, err)
 	}
+	read(CSVFile)
 	return read(HTMLFile), read(MarkdownFile)
 }
 
 // zeroShotOnly is a run that fine-tuned nothing.
-func zeroShotOnly() Input {
+func zeroShotOnly() made {
 	in := syntheticRun()
 	in.Results.After, in.Results.Paired, in.Results.Training, in.Log = nil, nil, eval.Training{}, nil
 	var rows []eval.CaseResult
@@ -55,16 +63,19 @@ func zeroShotOnly() Input {
 }
 
 func TestPageNeedsNoNetwork(t *testing.T) {
-	for name, in := range map[string]Input{"fine-tuned": syntheticRun(), "zero-shot": zeroShotOnly()} {
+	for name, in := range map[string]made{"fine-tuned": syntheticRun(), "zero-shot": zeroShotOnly()} {
 		t.Run(name, func(t *testing.T) {
 			html, _ := written(t, in)
-			for _, bad := range []string{"http:", "https:", "://", "xmlns", "<script", "<link", "<iframe", "@import", "url(", "javascript:"} {
+			if n := strings.Count(html, "<script"); n != 1 || !strings.Contains(html, "<script>\n"+pageJS+"</script>") {
+				t.Errorf("the page has %d scripts, want its own", n)
+			}
+			for _, bad := range []string{"http:", "https:", "://", "xmlns", "<link", "<iframe", "@import", "url(", "javascript:"} {
 				if strings.Contains(html, bad) {
 					t.Errorf("the page holds %q", bad)
 				}
 			}
 			for _, src := range regexp.MustCompile(`(?:src|href)="([^"]{0,40})`).FindAllStringSubmatch(html, -1) {
-				if !strings.HasPrefix(src[1], "data:image/") {
+				if !strings.HasPrefix(src[1], "data:image/") && !strings.HasPrefix(src[1], "#case-") {
 					t.Errorf("the page refers to %q", src[1])
 				}
 			}
@@ -76,16 +87,27 @@ func TestPageNeedsNoNetwork(t *testing.T) {
 }
 
 func TestPageIsSmall(t *testing.T) {
-	in := syntheticRun()
-	for i := range in.Overlays { // noise is what compresses worst
-		addPictures(&in.Overlays[i], 2400, 2000, 3)
-		seed := uint32(i + 1)
-		for k := range in.Overlays[i].Image.Pix {
-			seed = seed*1664525 + 1013904223
-			in.Overlays[i].Image.Pix[k] = uint8(seed >> 24)
+	noise := CaseOverlay{Case: "noise", AfterLabel: "after"} // is what compresses worst
+	addPictures(&noise, 1200, 1000, 3)
+	seed := uint32(1)
+	for k := range noise.Image.Pix {
+		seed = seed*1664525 + 1013904223
+		noise.Image.Pix[k] = uint8(seed >> 24)
+		if k < len(noise.After.Pix) {
+			noise.After.Pix[k], noise.Before.Pix[k] = uint8(seed>>23)&1, uint8(seed>>22)&1
 		}
 	}
+	p, err := noise.draw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.picture) + len(p.before) + len(p.after); n > caseBytes*3/2 {
+		t.Errorf("pictures of noise have %d bytes", n)
+	}
+	in := syntheticRun()
+	in.Overlays = allPictures(in)
 	html, _ := written(t, in)
+	t.Logf("the page of 20 cases of 565 x 584 pixels has %d bytes", len(html))
 	if len(html) >= 5_000_000 {
 		t.Errorf("the page of 20 cases has %d bytes, want less than 5 MB", len(html))
 	}
@@ -161,7 +183,7 @@ func TestUndefinedIsCountedNotScored(t *testing.T) {
 		t.Error("the summary does not show HD95 of no prompt as – with its count")
 	}
 	for _, bad := range []string{"NaN", "Inf"} {
-		if strings.Contains(regexp.MustCompile(`base64,[^"]*`).ReplaceAllString(html, "")+markdown, bad) {
+		if strings.Contains(regexp.MustCompile(`base64,[^"]*`).ReplaceAllString(strings.ReplaceAll(html, pageJS, ""), "")+markdown, bad) {
 			t.Errorf("a report holds %q", bad)
 		}
 	}
@@ -185,12 +207,16 @@ func TestHostileNamesStayText(t *testing.T) {
 	r.Before["box"].Label = names[0]
 	r.Reference = map[string]string{names[0]: names[1]}
 	in.Config = "</code></pre>" + names[0]
+	in.Overlays = in.Overlays[:len(names)]
 	for i := range in.Overlays {
 		in.Overlays[i].Case = names[i]
 	}
 	html, markdown := written(t, in)
 	parse(t, html)
-	for _, bad := range []string{"<script", "<img src=x", "</code></pre>&"} {
+	if strings.Count(html, "<script") != 1 {
+		t.Error("a name became a script")
+	}
+	for _, bad := range []string{"<img src=x", "</code></pre>&"} {
 		if strings.Contains(html, bad) {
 			t.Errorf("the page holds %q", bad)
 		}
@@ -199,19 +225,19 @@ func TestHostileNamesStayText(t *testing.T) {
 		t.Error("the summary holds a tag")
 	}
 	for _, line := range strings.Split(markdown, "\n") {
-		if strings.HasPrefix(line, "|") && strings.Count(line, "|")-strings.Count(line, `\|`) != 12 {
+		if cells := strings.Count(line, "|") - strings.Count(line, `\|`); strings.HasPrefix(line, "|") && cells != 12 && cells != 14 {
 			t.Errorf("a row of the summary has another number of cells: %s", line)
 		}
 	}
 	dir := t.TempDir()
-	if err := WriteOverlays(filepath.Join(dir, OverlayDir), in.Overlays); err != nil {
+	if err := in.leave(dir); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range in.Overlays {
 		if !filepath.IsLocal(o.FileName()) || filepath.Base(o.FileName()) != o.FileName() {
 			t.Errorf("file name %q leaves its folder", o.FileName())
 		}
-		if _, err := os.Stat(filepath.Join(dir, OverlayDir, o.FileName())); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, OverlayDir, o.stem()+pictureSuffix)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -227,13 +253,13 @@ func TestRunsWithoutParts(t *testing.T) {
 		}
 	})
 	t.Run("results only", func(t *testing.T) {
-		html, _ := written(t, Input{Results: syntheticRun().Results})
-		if strings.Contains(html, "<img") || strings.Contains(html, `class="plot"`) {
+		html, _ := written(t, made{Results: syntheticRun().Results})
+		if strings.Contains(html, "<figure") && strings.Contains(html, `class="slide"`) || strings.Contains(html, `id="cases"`) {
 			t.Error("the page shows what there is nothing of")
 		}
 	})
 	t.Run("hardly anything", func(t *testing.T) {
-		html, _ := written(t, Input{Results: &eval.Results{}})
+		html, _ := written(t, made{Results: &eval.Results{}})
 		parse(t, html)
 	})
 	t.Run("no validation", func(t *testing.T) {
@@ -263,33 +289,29 @@ func TestRunsWithoutParts(t *testing.T) {
 		}
 		html, _ := written(t, in)
 		parse(t, html)
-		if len(html) > 5_000_000 || !strings.Contains(html, "training loss (mean of 21 steps)") {
+		if len(html) > 5_000_000 || !strings.Contains(html, "training loss (mean of 20 steps)") {
 			t.Errorf("the page has %d bytes", len(html))
 		}
 	})
 }
 
 func TestWriteRefuses(t *testing.T) {
-	small := func(w, h int) *data.Mask { return data.NewMask(w, h) }
 	tests := []struct {
 		name string
-		in   func(*Input)
+		in   func(*made)
 		want string
 	}{
-		{"no results", func(in *Input) { in.Results = nil }, "no results"},
-		{"a row of an unknown method", func(in *Input) { in.Rows[3].Method = "psychic" }, `method "psychic"`},
-		{"two rows of one case", func(in *Input) { in.Rows = append(in.Rows, in.Rows[0]) }, `case "01_test" has two rows`},
-		{"a comparison with nothing", func(in *Input) { in.Results.Paired.Before = "gone" }, `method "gone"`},
-		{"a method without results", func(in *Input) { in.Results.Before["box"] = nil }, `method "box"`},
-		{"a mask of another size", func(in *Input) { in.Overlays[0].After = small(10, 12) }, "prediction is 10 x 12, want 141 x 146"},
-		{"a truth of another size", func(in *Input) { in.Overlays[0].Truth = small(9, 9) }, "truth is 9 x 9"},
-		{"no prediction", func(in *Input) { in.Overlays[0].Before, in.Overlays[0].After = nil, nil }, "neither"},
+		{"no results", func(in *made) { in.Results = nil }, "no results"},
+		{"a row of an unknown method", func(in *made) { in.Rows[3].Method = "psychic" }, `method "psychic"`},
+		{"two rows of one case", func(in *made) { in.Rows = append(in.Rows, in.Rows[0]) }, `case "01_test" has two rows`},
+		{"a comparison with nothing", func(in *made) { in.Results.Paired.Before = "gone" }, `method "gone"`},
+		{"a method without results", func(in *made) { in.Results.Before["box"] = nil }, `method "box"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			in, dir := syntheticRun(), t.TempDir()
 			test.in(&in)
-			err := Write(dir, in)
+			err := Write(dir, In(dir), in.Results, in.Rows)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, want %q in it", err, test.want)
 			}
@@ -300,7 +322,8 @@ func TestWriteRefuses(t *testing.T) {
 	}
 	t.Run("no such folder", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "gone")
-		err := Write(dir, syntheticRun())
+		in := syntheticRun()
+		err := Write(t.TempDir(), In(dir), in.Results, in.Rows)
 		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("error is %v, want the folder's name and that it does not exist", err)
 		}
@@ -312,10 +335,34 @@ func TestWriteRefuses(t *testing.T) {
 	})
 }
 
+func TestOverlaysRefuse(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		in   func(*CaseOverlay)
+		want string
+	}{
+		{"a mask of another size", func(c *CaseOverlay) { c.After = data.NewMask(10, 12) }, "prediction is 10 x 12, want 141 x 146"},
+		{"a truth of another size", func(c *CaseOverlay) { c.Truth = data.NewMask(9, 9) }, "truth is 9 x 9"},
+		{"no prediction", func(c *CaseOverlay) { c.Before, c.After = nil, nil }, "neither"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, dir := syntheticRun().Overlays[0], t.TempDir()
+			test.in(&c)
+			if err := WriteOverlay(dir, c); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want %q in it", err, test.want)
+			}
+			if left, _ := os.ReadDir(dir); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
 func TestAnEarlierReportIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 {
-		if err := Write(dir, syntheticRun()); err != nil {
+		in := syntheticRun()
+		if err := Write(dir, In(dir), in.Results, in.Rows); err != nil {
 			t.Fatal(err)
 		}
 	}

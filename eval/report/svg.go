@@ -55,6 +55,23 @@ func (s *svg) polyline(class string, points [][2]float64) {
 	s.b.WriteString(`"/>` + "\n")
 }
 
+// mark draws one of the marks of plots; what is none of the named ones is a circle of that class. They differ in shape, not in colour alone.
+func mark(s *svg, name string, x, y float64) {
+	switch name {
+	case "trivial":
+		s.line("whisker", x, y-6, x, y+6)
+	case "square":
+		s.polyline("open", [][2]float64{{x - 4.5, y - 4.5}, {x + 4.5, y - 4.5}, {x + 4.5, y + 4.5}, {x - 4.5, y + 4.5}, {x - 4.5, y - 4.5}})
+	case "cross":
+		s.line("whisker", x-4, y-4, x+4, y+4)
+		s.line("whisker", x-4, y+4, x+4, y-4)
+	case "diamond":
+		s.polyline("open other", [][2]float64{{x, y - 5.5}, {x + 5.5, y}, {x, y + 5.5}, {x - 5.5, y}, {x, y - 5.5}})
+	default:
+		s.circle(name, x, y, 4.5)
+	}
+}
+
 // px prints a coordinate to a tenth of a pixel.
 func px(v float64) string { return strings.TrimSuffix(decimal(v, 1), ".0") }
 

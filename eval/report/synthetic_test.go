@@ -1,9 +1,12 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sort"
 	"time"
 
@@ -75,11 +78,47 @@ func methodFrom(label string, oracle bool, rows []eval.CaseResult) *eval.Method 
 	return m
 }
 
+// made is a run with what its folder holds.
+type made struct {
+	Results  *eval.Results
+	Rows     []eval.CaseResult
+	Log      []TrainPoint
+	Config   string
+	Overlays []CaseOverlay
+}
+
+// leave writes the files that a run leaves before its report.
+func (m made) leave(dir string) error {
+	if err := eval.WriteCasesFile(filepath.Join(dir, CasesFile), m.Rows); err != nil {
+		return err
+	}
+	var log []byte
+	for _, p := range m.Log {
+		line, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		log = append(append(log, line...), '\n')
+	}
+	if err := os.WriteFile(filepath.Join(dir, TrainLogFile), log, 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(m.Config), 0o600); err != nil {
+		return err
+	}
+	for _, c := range m.Overlays {
+		if err := WriteOverlay(filepath.Join(dir, OverlayDir), c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // syntheticRun is a fine-tuning on 5 images, tested on 20, that worked; HD95 and ASSD of the empty "no
 // prompt" predictions are not defined.
-func syntheticRun() Input {
+func syntheticRun() made {
 	rng := rand.New(rand.NewPCG(7, 1))
-	in := Input{Results: &eval.Results{
+	in := made{Results: &eval.Results{
 		Schema: 1, Benchmark: "drive", Title: "DRIVE", Task: "retinal vessels", Target: "vessels",
 		Layout:   "full copy: 20 training and 20 test images, masks of the field of view",
 		Citation: "Staal et al., Ridge-based vessel segmentation in color images of the retina, IEEE TMI 23(4), 2004, https://doi.org/10.1109/TMI.2004.825627",
@@ -123,6 +162,11 @@ func syntheticRun() Input {
 		P: 1.9073486328125e-06, Test: "Wilcoxon signed-rank test, two-sided, exact", N: 20, Wins: 20}
 	everything := methodFrom("everything is foreground", false, []eval.CaseResult{syntheticRow("x", "trivial", 0.226, 0, rng)})
 	r.Trivial = &eval.Trivial{Dice: everything.Dice.Mean, Method: *everything}
+	r.Thickness = []float64{3, 5}
+	for k, level := range []eval.Float{0.42, 0.6, 0.71} {
+		r.After.ByThickness = append(r.After.ByThickness, summarise([]eval.Float{level, level + 0.02}, 0.02+0.01*float64(k)))
+	}
+	r.Before["box"].Histogram, r.After.Histogram = syntheticHistogram(0.4), syntheticHistogram(2.2)
 	for step := 1; step <= 300; step++ {
 		p := TrainPoint{Step: step, Loss: 0.45 + 1.1*math.Exp(-float64(step)/45) + 0.04*rng.NormFloat64(), LR: 1e-4}
 		if step%20 == 0 {
@@ -131,11 +175,37 @@ func syntheticRun() Input {
 		}
 		in.Log = append(in.Log, p)
 	}
-	in.Overlays = Pick(r, in.Rows)
-	for i := range in.Overlays {
-		addPictures(&in.Overlays[i], 141, 146, uint64(i))
+	for i, c := range Pick(r, in.Rows) {
+		if c.Role != "" || i < 3 { // few: drawing takes time
+			addPictures(&c, 141, 146, uint64(i))
+			in.Overlays = append(in.Overlays, c)
+		}
 	}
 	return in
+}
+
+// allPictures are pictures of every case, of DRIVE's size.
+func allPictures(m made) []CaseOverlay {
+	cases := Pick(m.Results, m.Rows)
+	for i := range cases {
+		addPictures(&cases[i], 565, 584, uint64(i))
+	}
+	return cases
+}
+
+// syntheticHistogram is of scores whose log odds lie so far apart inside and outside.
+func syntheticHistogram(apart float64) *eval.Histogram {
+	rng := rand.New(rand.NewPCG(3, uint64(100*apart)))
+	in := eval.Input{Truth: data.NewMask(4000, 1)}
+	for i := range in.Truth.Pix {
+		logit := rng.NormFloat64() - 2
+		if i%9 == 0 {
+			in.Truth.Pix[i] = 1
+			logit += apart
+		}
+		in.Probability = append(in.Probability, float32(1/(1+math.Exp(-logit))))
+	}
+	return eval.CountProbabilities(in)
 }
 
 func syntheticRow(id, method string, level, ease float64, rng *rand.Rand) eval.CaseResult {

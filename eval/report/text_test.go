@@ -192,7 +192,7 @@ func FuzzTrainLog(f *testing.F) {
 			}
 		}
 		// Whatever a log holds, a plot of it must come to an end and name no value that is none.
-		plot := string(curvePlot(points, eval.Training{BestStep: best}))
+		plot := string(curvePlot("curve", points, eval.Training{BestStep: best}))
 		if strings.Contains(plot, "NaN") || strings.Contains(plot, "Inf") {
 			t.Fatalf("plot holds a value that is none: %s", plot)
 		}

@@ -1,18 +1,13 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
 	"hash/fnv"
 	"image"
 	"image/color"
-	"image/png"
-	"os"
-	"path/filepath"
 	"sort"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/image/draw"
 
 	"samtune/data"
@@ -22,7 +17,7 @@ import (
 
 // CaseOverlay is a test case that the report shows in pictures.
 type CaseOverlay struct {
-	Role          string // "best", "median" or "worst"
+	Role          string // "best", "median", "worst" or none of these
 	Case          string
 	BeforeMethod  string // key in Results.Before of the method that Before is a prediction of
 	BeforeLabel   string // how the case was segmented before: "zero-shot, full-image box"
@@ -34,8 +29,11 @@ type CaseOverlay struct {
 	Before, After *data.Mask // predictions; nil: there is none, and no panel for it
 }
 
-// FileName is the name of the case's picture in the overlays folder.
-func (c CaseOverlay) FileName() string {
+// FileName is the name of the picture of a case with a role in the overlays folder.
+func (c CaseOverlay) FileName() string { return c.Role + "-" + c.stem() + ".png" }
+
+// stem is the case's name as the beginning of a file's.
+func (c CaseOverlay) stem() string {
 	safe := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' {
 			return r
@@ -47,13 +45,17 @@ func (c CaseOverlay) FileName() string {
 		h.Write([]byte(c.Case))
 		safe = fmt.Sprintf("%s-%08x", safe[:min(len(safe), 60)], h.Sum32())
 	}
-	return c.Role + "-" + safe + ".png"
+	return safe
 }
 
-// Pick chooses the cases to show: the best, the median (the lower one of two) and the worst by Dice after
-// fine-tuning, or by zero-shot Dice where nothing was fine-tuned. Cases without a Dice are left out; of
-// equal ones the first by name is taken. The caller adds the picture, the masks and the predictions: Before is
-// that of BeforeMethod, the compared method or, in a run that compared nothing, the best that needs no truth.
+// galleryCases is how many cases a gallery shows at most.
+const galleryCases = 24
+
+// Pick chooses the cases to show, best first by Dice after fine-tuning, or by zero-shot Dice where nothing was fine-tuned:
+// all of them, those without a Dice last; of more than 24 those with a Dice whose ranks are evenly spread, the best, the
+// median (the lower one of two) and the worst among them. Equal ones are ordered by name. The caller adds the picture, the masks
+// and the predictions: Before is that of BeforeMethod, the compared method or, in a run that compared nothing, the best that
+// needs no truth.
 func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 	before := comparedBefore(r)
 	by := before
@@ -61,13 +63,17 @@ func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 		by = eval.MethodAfter
 	}
 	dice := map[string]map[string]eval.Float{before: {}, by: {}}
-	var ranked []string
+	var ranked, undefined []string
 	for _, row := range rows {
 		if byCase, wanted := dice[row.Method]; wanted {
 			byCase[row.Case] = row.Dice
 		}
-		if row.Method == by && row.Dice.Defined() {
-			ranked = append(ranked, row.Case)
+		if row.Method == by {
+			if row.Dice.Defined() {
+				ranked = append(ranked, row.Case)
+			} else {
+				undefined = append(undefined, row.Case)
+			}
 		}
 	}
 	sort.Slice(ranked, func(i, j int) bool {
@@ -76,21 +82,22 @@ func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 		}
 		return ranked[i] < ranked[j]
 	})
-	roles := []struct {
-		name string
-		at   int
-	}{{"best", 0}, {"median", len(ranked) / 2}, {"worst", len(ranked) - 1}}
+	sort.Strings(undefined)
+	roles := map[string]string{}
+	if n := len(ranked); n > 0 { // of few cases a case keeps the first of its roles
+		roles[ranked[n-1]] = "worst"
+		if n > 2 {
+			roles[ranked[n/2]] = "median"
+		}
+		roles[ranked[0]] = "best"
+	}
+	shown := append(ranked, undefined...)
+	if len(shown) > galleryCases {
+		shown = spread(ranked, galleryCases)
+	}
 	var out []CaseOverlay
-	last := -1
-	for _, role := range roles {
-		if role.at <= last || len(ranked) == 0 {
-			continue
-		}
-		if len(ranked) == 2 && role.name == "median" {
-			continue
-		}
-		last = role.at
-		c := CaseOverlay{Role: role.name, Case: ranked[role.at], BeforeDice: eval.Undefined, AfterDice: eval.Undefined}
+	for _, id := range shown {
+		c := CaseOverlay{Role: roles[id], Case: id, BeforeDice: eval.Undefined, AfterDice: eval.Undefined}
 		if m := r.Before[before]; m != nil {
 			c.BeforeMethod = before
 			c.BeforeLabel = "zero-shot, " + zeroShotLabel(m)
@@ -104,6 +111,19 @@ func Pick(r *eval.Results, rows []eval.CaseResult) []CaseOverlay {
 		}
 		out = append(out, c)
 	}
+	return out
+}
+
+// spread takes at most n of the ranked cases, from the first to the last at even distances, the one in the middle among them.
+func spread(ranked []string, n int) []string {
+	if len(ranked) <= n {
+		return ranked
+	}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = ranked[(i*(len(ranked)-1)+(n-1)/2)/(n-1)]
+	}
+	out[n/2] = ranked[len(ranked)/2]
 	return out
 }
 
@@ -187,27 +207,4 @@ func SideBySide(c CaseOverlay) (image.Image, error) {
 		x = canvas.Caption(out, face, x+20, y+13, e.Name, canvas.Ink) + 24
 	}
 	return out, nil
-}
-
-// WriteOverlays writes a picture of each case into dir, which it makes: picture, before and after beside
-// each other, as PNG under the case's FileName. A file is written to a temporary name first and renamed.
-func WriteOverlays(dir string, cases []CaseOverlay) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write overlays: %w", err)
-	}
-	for _, c := range cases {
-		img, err := SideBySide(c)
-		if err != nil {
-			return fmt.Errorf("write overlays: %w", err)
-		}
-		var buf bytes.Buffer
-		if err := png.Encode(&buf, img); err != nil {
-			return fmt.Errorf("write overlay of case %q: %w", c.Case, err)
-		}
-		path := filepath.Join(dir, c.FileName())
-		if err := renameio.WriteFile(path, buf.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("write %q: %w", path, err)
-		}
-	}
-	return nil
 }
