@@ -69,7 +69,6 @@ type SideReport struct {
 	Slices   *Range  `json:"slices,omitempty"` // of a volume, whether or not they are cases
 	Values   *Range  `json:"values,omitempty"` // of the files, before any window; missing where no file is
 	Channels []int   `json:"channels"`         // numbers of channels that differ in a case: 1 is grey
-	targets  []share // by target, as Report.Targets
 }
 
 // TargetReport sums up the masks of one target on one side of the split. Foreground is the share of the valid region; of volumes
