@@ -238,7 +238,7 @@ func (in *inspector) files(s *sideFacts, c Case) bool {
 			usable = false
 		}
 	}
-	if f.valid != "" {
+	if f.valid != "" && usable { // which Load reads
 		in.countFiles(f.valid, 1)
 	}
 	if c.Second != nil && usable {
