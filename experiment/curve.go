@@ -96,7 +96,7 @@ func LearningCurve(ctx context.Context, opt Options, shots []int, seeds []int64)
 		return nil, err
 	}
 	var err error
-	if c.out.ConfigHash, err = r.cfg.Hash(); err != nil {
+	if c.out.ConfigHash, err = r.configHash(); err != nil {
 		return nil, err
 	}
 	r.results = &eval.Results{NSDTolerance: r.cfg.Eval.NSDTolerance}

@@ -61,6 +61,7 @@ type Run struct {
 	Dir     string
 	opt     Options
 	cfg     *configs.Run
+	decl    *data.Decl
 	bench   *data.Benchmark
 	target  string
 	split   *data.Split
@@ -123,16 +124,17 @@ const (
 	TrainLogFile   = "train.jsonl"
 	CheckpointsDir = "checkpoints"
 	OverlaysDir    = "overlays"
+	BenchmarkFile  = "benchmark.toml" // a copy of the user's own declaration
 )
 
 // open finds the data and loads the model.
 func (r *Run) open() error {
 	cfg := r.cfg
-	d, err := data.Declaration(cfg.Benchmark)
-	if err != nil {
+	var err error
+	if r.decl, err = data.Declaration(cfg.Benchmark); err != nil {
 		return err
 	}
-	if r.target, err = pickTarget(d, cfg.Target); err != nil {
+	if r.target, err = pickTarget(r.decl, cfg.Target); err != nil {
 		return err
 	}
 	cfg.Target = r.target
@@ -173,7 +175,7 @@ func (r *Run) find() (err error) {
 			stage.End("")
 		}
 	}
-	r.bench, err = data.Open(r.cfg.Benchmark, opt)
+	r.bench, err = r.decl.Open(opt)
 	return err
 }
 
@@ -354,11 +356,21 @@ func (r *Run) list(entries []data.Entry) []*data.Sample {
 	return out
 }
 
+// configHash is the hash of the settings, in which a user's own benchmark stands with what its file says and not with its path.
+func (r *Run) configHash() (string, error) {
+	cfg := *r.cfg
+	var err error
+	if cfg.Benchmark, err = r.decl.Identity(); err != nil {
+		return "", err
+	}
+	return cfg.Hash()
+}
+
 // openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
 // decides the result, so a folder of another run is never written into.
 func (r *Run) openDir() error {
 	var err error
-	if r.config, err = r.cfg.Hash(); err != nil {
+	if r.config, err = r.configHash(); err != nil {
 		return err
 	}
 	kind := "finetune"
@@ -371,10 +383,10 @@ func (r *Run) openDir() error {
 	r.hash = identity(r.config, r.split.DataSHA256, r.model.SHA256, r.dev.String(), kind)
 	r.Dir = r.opt.Out
 	if r.Dir == "" {
-		name := fmt.Sprintf("%s-%dshot-seed%d-%s", r.cfg.Benchmark, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
+		name := fmt.Sprintf("%s-%dshot-seed%d-%s", r.bench.Name, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
 		if r.opt.ZeroShot || r.opt.Tuned != nil {
 			verb, _, _ := strings.Cut(kind, " ")
-			name = fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, verb, r.hash[:6])
+			name = fmt.Sprintf("%s-%s-%s", r.bench.Name, verb, r.hash[:6])
 		}
 		r.Dir = filepath.Join(r.opt.RunsDir, name)
 	}

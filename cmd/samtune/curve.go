@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"samtune/data"
 	"samtune/eval"
 	"samtune/eval/report"
 	"samtune/experiment"
@@ -34,7 +35,11 @@ func (a *app) curve() *cobra.Command {
 				return err
 			}
 			if opt.Out == "" {
-				opt.Out = filepath.Join(f.runs, opt.Config.Benchmark+"-curve")
+				d, err := data.Declaration(opt.Config.Benchmark)
+				if err != nil {
+					return err
+				}
+				opt.Out = filepath.Join(f.runs, d.Name+"-curve")
 			}
 			draws := make([]int64, seeds)
 			for i := range draws {
