@@ -37,6 +37,8 @@ type Decl struct {
 
 	Profiles map[string]map[string]any `toml:"profile"` // settings over the recipe, by name: "fast"
 
+	Downloads []Download `toml:"download"` // archives that the publisher gives to everybody
+
 	file, text string // of a user's own declaration
 }
 
@@ -204,6 +206,11 @@ func (d *Decl) check() error {
 				}
 				return &keyError{key, i, err}
 			}
+		}
+	}
+	for i, a := range d.Downloads {
+		if err := a.check(); err != nil {
+			return &keyError{"download", i, err}
 		}
 	}
 	return nil

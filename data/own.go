@@ -117,7 +117,7 @@ func (d *Decl) Identity() (string, error) {
 	}
 	c := *d
 	c.Title, c.Task, c.Citation, c.Licence, c.Get, c.Expected, c.Base = "", "", "", "", "", "", ""
-	c.Folders, c.Recipe, c.Profiles = nil, nil, nil
+	c.Folders, c.Recipe, c.Profiles, c.Downloads = nil, nil, nil, nil
 	var b bytes.Buffer
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
 		return "", fmt.Errorf("hash benchmark %s: %w", d.Name, err)

@@ -19,6 +19,7 @@ import (
 	"samtune/data"
 	"samtune/eval"
 	"samtune/internal/tensor"
+	"samtune/internal/unpack"
 	"samtune/model"
 	"samtune/segment"
 )
@@ -83,7 +84,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case is(data.ErrNotFound, data.ErrInvalid, data.ErrLeak, eval.ErrPromptFile):
 		return exitData
-	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe):
+	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe, unpack.ErrCorrupt, unpack.ErrUnsafe):
 		return exitCorrupt
 	}
 	return exitFailed
