@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -16,18 +18,10 @@ func Decode(l Layer, to any, free ...string) error {
 	meta, err := toml.Decode(l.Text, to)
 	if err != nil {
 		var parse toml.ParseError
-		if !errors.As(err, &parse) {
-			return fmt.Errorf("%s: %w: %w", l.Name, ErrConfig, err)
+		if errors.As(err, &parse) {
+			return place{parse.Position.Line, parse.Position.Col, max(1, parse.Position.Len)}.error(l, errors.New(parse.Message))
 		}
-		message := parse.Message
-		if parse.LastKey != "" && !strings.Contains(message, parse.LastKey) {
-			message = parse.LastKey + ": " + message
-		}
-		at := place{parse.Position.Line, parse.Position.Col, max(1, parse.Position.Len)}
-		if at.line < 1 { // of a value that its own type refused
-			at = locate(l.Text, toml.Key(strings.Split(parse.LastKey, ".")), -1)
-		}
-		return at.error(l, errors.New(message))
+		return wrongType(l, err)
 	}
 	for _, key := range meta.Undecoded() {
 		if !slices.Contains(free, key[0]) {
@@ -35,6 +29,24 @@ func Decode(l Layer, to any, free ...string) error {
 		}
 	}
 	return nil
+}
+
+// lastKey is how the TOML library says where a value of a wrong type stands.
+var lastKey = regexp.MustCompile(`^toml: (?:line (\d+) )?\(last key "(.*?)"\): (.*)$`)
+
+// wrongType is an error about a value's type with its place.
+func wrongType(l Layer, err error) error {
+	m := lastKey.FindStringSubmatch(err.Error())
+	if m == nil {
+		return fmt.Errorf("%s: %w: %w", l.Name, ErrConfig, err)
+	}
+	key := toml.Key(strings.Split(m[2], "."))
+	p := locate(l.Text, key, -1)
+	if line, failed := strconv.Atoi(m[1]); failed == nil && line <= strings.Count(l.Text, "\n")+1 { // of the right one of several tables
+		last := key[len(key)-1]
+		p = place{line, max(0, strings.Index(strings.Split(l.Text, "\n")[line-1], last)) + 1, len(last)}
+	}
+	return p.error(l, fmt.Errorf("%s: %s", m[2], m[3]))
 }
 
 // At says of an error where in a layer its cause stands: at a dotted key, in the nth table, from 0, where its first part is a

@@ -227,6 +227,17 @@ func (p *patterns) check(d *Decl, layout string) error {
 	if p.Image == "" {
 		return at("image", "layout %q names no image: want a pattern as image = \"images/{id}.png\"", layout)
 	}
+	all := map[string]files{"image": {p.Image}, "valid": {p.Valid}, "name": {p.Name}, "mask": p.Mask}
+	for t := range p.Masks {
+		all["masks."+t] = p.Masks[t]
+	}
+	for key, patterns := range all {
+		for _, pattern := range patterns {
+			if err := knownVariables(key, pattern); err != nil {
+				return err
+			}
+		}
+	}
 	for t := range p.Masks {
 		if !slices.Contains(d.Targets, t) {
 			return at("masks."+t, "layout %q names masks of %q, which is no target%s", layout, t, meant(t, d.Targets))
@@ -238,16 +249,6 @@ func (p *patterns) check(d *Decl, layout string) error {
 		}
 		if len(p.Masks[t]) == 0 {
 			return at("masks", "layout %q names no mask of %s", layout, t)
-		}
-		for _, mask := range p.Masks[t] {
-			if err := knownVariables("masks."+t, mask); err != nil {
-				return err
-			}
-		}
-	}
-	for key, pattern := range map[string]string{"image": p.Image, "valid": p.Valid, "name": p.Name} {
-		if err := knownVariables(key, pattern); err != nil {
-			return err
 		}
 	}
 	if _, err := regexp.Compile(p.Only); err != nil {
