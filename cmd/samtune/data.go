@@ -29,7 +29,7 @@ func (a *app) dataCommand() *cobra.Command {
 			Example: "  samtune data check fundus",
 			RunE:    func(_ *cobra.Command, args []string) error { return a.dataCheck(args[0]) },
 		},
-		a.dataInitCommand(), a.dataGetCommand(),
+		a.dataInitCommand(), a.dataGetCommand(), a.dataExportCommand(),
 	)
 	return c
 }

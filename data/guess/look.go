@@ -231,7 +231,7 @@ func understand(looks []*look, named string) content {
 		}
 	}
 	switch {
-	case !exact || len(values) > maxLabels:
+	case !exact || len(values) > maxLabels || blurred(looks, values):
 		c.kind = kindBinary
 		c.inverse = background > 200 && c.share[255] > 0.5
 	case coloured:
@@ -260,6 +260,16 @@ func understand(looks []*look, named string) content {
 		c.classify(looks, background, files, named)
 	}
 	return c
+}
+
+// blurred says whether masks are black and white ones that were packed as JPEG or resized: both are surrounded by values near them.
+func blurred(looks []*look, values map[int]int) bool {
+	nearBlack, nearWhite := false, false
+	for v := range values {
+		nearBlack = nearBlack || v > 0 && v < 16
+		nearWhite = nearWhite || v > 239 && v < 255
+	}
+	return !looks[0].deep && nearBlack && nearWhite && looks[0].extremes > 0.9
 }
 
 // classify tells kinds of grey masks apart.

@@ -124,9 +124,13 @@ func fixedNames(group []file) []*series {
 		s.files[f.unit] = f
 	}
 	var out []*series
-	n := 0
+	n, shapes := 0, map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		s := byName[name]
+		shape := number.ReplaceAllString(name, "#")
+		if shapes[shape]++; shapes[shape] > 2 || shape == "#" { // they count: t1 and t2 do not
+			return nil
+		}
 		if 3*len(s.files) >= 2*len(units) && (len(units) > 1 || len(group) == 1) {
 			s.keys = slices.Sorted(maps.Keys(s.files))
 			out = append(out, s)
@@ -199,20 +203,27 @@ func search(all []*series, looks map[string]*look) []*pairing {
 	var out []*pairing
 	for _, image := range all {
 		p := &pairing{image: image}
-		covered := map[string]bool{}
+		pairs := map[*series][]string{}
+		most := 0
 		for _, mask := range all {
 			common := mask.common(image)
-			if common == nil || !areMasks(mask.sample(common, maxSamples/2), looks) {
+			if common == nil || 10*len(common) < 9*most || !areMasks(mask.sample(common, maxSamples/2), looks) {
 				continue
 			}
 			p.add(mask, len(common))
-			for _, k := range common {
-				covered[k] = true
-			}
+			pairs[mask], most = common, max(most, len(common))
 		}
 		if len(p.masks) == 0 {
 			continue
 		}
+		covered := map[string]int{}                                                                     // by how many of the series
+		p.masks = slices.DeleteFunc(p.masks, func(m *series) bool { return 10*len(pairs[m]) < 9*most }) // of some images alone
+		for _, m := range p.masks {
+			for _, k := range pairs[m] {
+				covered[k]++
+			}
+		}
+		maps.DeleteFunc(covered, func(_ string, n int) bool { return n < len(p.masks) })
 		p.common = slices.Sorted(maps.Keys(covered))
 		if areImages(image.sample(p.common, 4), looks) {
 			out = append(out, p)
