@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -199,3 +200,21 @@ func TestBadOwnBenchmark(t *testing.T) {
 }
 
 const ownLayout = "[[layout]]\nname = \"a\"\n[layout.pool]\nimage=\"{id}\"\nmask=\"{id}\"\n"
+
+// TestReference: the page of all keys names each of them.
+func TestReference(t *testing.T) {
+	page, err := os.ReadFile("../docs/reference/benchmark-toml.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range configs.Keys(Decl{}) {
+		parts := strings.Split(strings.TrimSuffix(k.Name, ".*"), ".")
+		last := parts[len(parts)-1]
+		if !regexp.MustCompile("`(\\[+|[a-z]+\\.)?" + last + "(\\.[A-Z]+)?\\]*`").Match(page) {
+			t.Errorf("%s is not on the page", k.Name)
+		}
+		if table := parts[0]; len(parts) > 1 && !strings.Contains(string(page), "["+table) {
+			t.Errorf("the table %s is not on the page", table)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samtune/data"
+	"samtune/segment"
 )
 
 func (a *app) dataExportCommand() *cobra.Command {
@@ -68,10 +69,10 @@ func exportCase(out string, targets []string, s *data.Sample) error {
 		if len(targets) > 1 {
 			folder = t + "_masks"
 		}
-		files[folder] = maskPicture(s.Masks[t])
+		files[folder] = segment.MaskImage(s.Masks[t])
 	}
 	if s.Valid.Count() < len(s.Valid.Pix) {
-		files["fov"] = maskPicture(s.Valid)
+		files["fov"] = segment.MaskImage(s.Valid)
 	}
 	for folder, picture := range files {
 		var b bytes.Buffer
@@ -87,13 +88,4 @@ func exportCase(out string, targets []string, s *data.Sample) error {
 		}
 	}
 	return nil
-}
-
-// maskPicture is white inside.
-func maskPicture(m *data.Mask) image.Image {
-	img := image.NewGray(image.Rect(0, 0, m.Width, m.Height))
-	for i, v := range m.Pix {
-		img.Pix[i] = 255 * v
-	}
-	return img
 }

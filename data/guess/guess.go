@@ -59,9 +59,6 @@ func Look(dir string) (*Guess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at %q: %w", dir, err)
 	}
-	if len(files) == 0 {
-		return nil, &ErrUnclear{Reason: errNothing.Error()}
-	}
 	files = gather(dir, files)
 	looks := map[string]*look{}
 	g := &Guess{Dir: dir, Seen: survey(files, looks)}
@@ -69,6 +66,9 @@ func Look(dir string) (*Guess, error) {
 		if g.readTable(dir, t, looks) {
 			return g, nil
 		}
+	}
+	if len(files) == 0 {
+		return nil, &ErrUnclear{Reason: "no picture or volume lies in it"}
 	}
 	cases(files)
 	for i := range files {

@@ -460,13 +460,13 @@ func TestLook(t *testing.T) {
 
 func TestLookAtTables(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	f := folder{t, dir}
+	f := folder{t, dir} // with nothing but the table: the files are elsewhere
 	table := "id,path,vessel_mask,fov,patient_id,split\n"
 	for i := range 9 {
-		f.put(fmt.Sprintf("files/%c1.png", 'a'+i), photo(i))
-		f.put(fmt.Sprintf("files/%c2.png", 'a'+i), mask(i, 255))
-		f.put(fmt.Sprintf("files/%c3.png", 'a'+i), grey(func(x, y int) uint8 { return 255 }))
-		table += fmt.Sprintf("eye%d,../files/%c1.png,../files/%c2.png,../files/%c3.png,p%d,%s\n", i, 'a'+i, 'a'+i, 'a'+i, i, []string{"train", "val", "test"}[i%3])
+		f.put(fmt.Sprintf("../files/%c1.png", 'a'+i), photo(i))
+		f.put(fmt.Sprintf("../files/%c2.png", 'a'+i), mask(i, 255))
+		f.put(fmt.Sprintf("../files/%c3.png", 'a'+i), grey(func(x, y int) uint8 { return 255 }))
+		table += fmt.Sprintf("eye%d,../../files/%c1.png,../../files/%c2.png,../../files/%c3.png,p%d,%s\n", i, 'a'+i, 'a'+i, 'a'+i, i, []string{"train", "val", "test"}[i%3])
 	}
 	f.write("lists/cases.csv", []byte(table))
 	g, err := Look(dir)

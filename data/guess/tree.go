@@ -1,7 +1,6 @@
 package guess
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -287,6 +286,3 @@ func areCases(children map[string][]int, inside func(i int) string) bool {
 	}
 	return len(children) >= 4 && 4*shared >= 3*len(children)
 }
-
-// errNothing says that there is nothing to look at.
-var errNothing = errors.New("no picture or volume lies in it")
