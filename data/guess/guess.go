@@ -91,7 +91,9 @@ func Look(dir string) (*Guess, error) {
 		return nil, &ErrUnclear{Reason: "no series of images was found each of which has a mask", Seen: g.Seen}
 	}
 	best := found[0]
-	g.take(best, looks)
+	if err := g.take(best, looks); err != nil {
+		return nil, err
+	}
 	if split {
 		for _, side := range []string{sideTest, sideHeld} {
 			if g.takeTest(best, candidates(of(side)), looks, side) {
@@ -134,9 +136,12 @@ func survey(files []file, looks map[string]*look) []string {
 }
 
 // take makes the pool and the targets of a pairing.
-func (g *Guess) take(p *pairing, looks map[string]*look) {
+func (g *Guess) take(p *pairing, looks map[string]*look) error {
 	keys := p.common
 	images := lookAll(p.image.sample(keys, maxSamples), looks)
+	if len(images) == 0 {
+		return &ErrUnclear{Reason: "the images can't be read", Seen: g.Seen}
+	}
 	g.Engine = "pairs"
 	first := images[0]
 	switch {
@@ -173,6 +178,7 @@ func (g *Guess) take(p *pairing, looks map[string]*look) {
 		c := understand(lookAll(m.sample(m.common(p.image), n), looks), m.named())
 		g.addTargets(i, c, m, len(targets) > 1)
 	}
+	return nil
 }
 
 // fill notes the patterns of a side.

@@ -35,8 +35,13 @@ type look struct {
 	extremes      float64        // share of pixels that are nearly black or nearly white
 	low, high     float64
 	whole         bool // all voxels are whole numbers
-	mask          *data.Mask
-	image         *data.Image
+	path          string
+}
+
+// pixels reads a picture again: to keep those of all that is looked at would take too much memory.
+func (l *look) pixels() (*data.Image, bool) {
+	img, err := data.ReadImage(l.path)
+	return img, err == nil
 }
 
 // lookAt reads a file.
@@ -69,7 +74,7 @@ func lookAtFile(path string) *look {
 	if err != nil {
 		return &look{err: err}
 	}
-	l := &look{width: img.Width, height: img.Height, values: map[int]int{}, colours: map[[3]int]int{}, border: map[int]int{}, whole: true, high: 255, image: img}
+	l := &look{width: img.Width, height: img.Height, values: map[int]int{}, colours: map[[3]int]int{}, border: map[int]int{}, whole: true, high: 255, path: path}
 	ends := 0
 	for i := range img.Width * img.Height {
 		r, g, b := int(img.Pix[3*i]), int(img.Pix[3*i+1]), int(img.Pix[3*i+2])
@@ -202,6 +207,10 @@ type content struct {
 // understand works out what masks hold. named is how their folder and file are called.
 func understand(looks []*look, named string) content {
 	c := content{share: map[int]float64{}, seen: len(looks)}
+	if len(looks) == 0 {
+		c.kind = kindBinary
+		return c
+	}
 	values, colours, border, all, files := map[int]int{}, map[[3]int]int{}, map[int]int{}, 0, map[int]int{}
 	exact, coloured := true, false
 	for _, l := range looks {
@@ -306,9 +315,13 @@ func soft(named string) bool {
 func outlines(looks []*look, value int) bool {
 	n := 0
 	for _, l := range looks {
+		img, ok := l.pixels()
+		if !ok {
+			return false
+		}
 		m := data.NewMask(l.width, l.height)
 		for i := range m.Pix {
-			if p := l.image.Pix[3*i]; int(p) >= min(value, 128) {
+			if p := img.Pix[3*i]; int(p) >= min(value, 128) {
 				m.Pix[i] = 1
 			}
 		}
@@ -351,13 +364,17 @@ func instances(looks []*look, values []int, files map[int]int) bool {
 	}
 	pieces, broken := 0, 0
 	for _, l := range looks {
+		img, ok := l.pixels()
+		if !ok {
+			return false
+		}
 		for v := range l.values {
 			if v == 0 {
 				continue
 			}
 			m := data.NewMask(l.width, l.height)
 			for i := range m.Pix {
-				if int(l.image.Pix[3*i]) == v {
+				if int(img.Pix[3*i]) == v {
 					m.Pix[i] = 1
 				}
 			}
@@ -372,16 +389,23 @@ func instances(looks []*look, values []int, files map[int]int) bool {
 
 // fieldOfView says whether masks are fields of view: large, without holes, and the pictures are dark outside.
 func fieldOfView(images, masks []*look) bool {
+	if len(images) != len(masks) { // some can't be read
+		return false
+	}
 	n := 0
 	for i, m := range masks {
-		img := images[i]
-		if m.image == nil || img.image == nil || m.width != img.width || m.height != img.height {
+		if m.deep || images[i].deep || m.width != images[i].width || m.height != images[i].height {
+			return false
+		}
+		field, ok := m.pixels()
+		img, also := images[i].pixels()
+		if !ok || !also {
 			return false
 		}
 		inside, outside, sumIn, sumOut := 0, 0, 0, 0
 		for p := range m.width * m.height {
-			g := int(img.image.Pix[3*p]) + int(img.image.Pix[3*p+1]) + int(img.image.Pix[3*p+2])
-			if m.image.Pix[3*p] > 127 {
+			g := int(img.Pix[3*p]) + int(img.Pix[3*p+1]) + int(img.Pix[3*p+2])
+			if field.Pix[3*p] > 127 {
 				inside, sumIn = inside+1, sumIn+g
 			} else {
 				outside, sumOut = outside+1, sumOut+g
