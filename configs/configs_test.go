@@ -122,7 +122,7 @@ func TestHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range Keys() {
+	for _, k := range Keys(Run{}) {
 		value := map[string]string{"string": `"other"`, "int": "977", "int64": "977", "float64": "0.977", "bool": "false", "[]string": `["none"]`, "[]int": "[7]", "[]float64": "[0.977]"}[k.Type]
 		if k.Name == "head.context" { // the one switch that is off
 			value = "true"

@@ -50,21 +50,7 @@ func SetLayer(assignment string) (Layer, error) {
 
 // Apply lays a layer over the settings. Unknown keys are refused with their place and the key that may
 // have been meant.
-func (r *Run) Apply(l Layer) error {
-	meta, err := toml.Decode(l.Text, r)
-	if err != nil {
-		var parse toml.ParseError
-		if errors.As(err, &parse) {
-			return fmt.Errorf("%s:%d:%d: %w: %s\n%s", l.Name, parse.Position.Line, parse.Position.Col, ErrConfig, parse.Message,
-				excerpt(l.Text, parse.Position.Line, parse.Position.Col, max(1, parse.Position.Len)))
-		}
-		return fmt.Errorf("%s: %w: %w", l.Name, ErrConfig, err)
-	}
-	if extra := meta.Undecoded(); len(extra) > 0 {
-		return unknownKey(l, extra[0])
-	}
-	return nil
-}
+func (r *Run) Apply(l Layer) error { return Decode(l, r) }
 
 // TOML returns the settings as a config file that gives them again.
 func (r *Run) TOML() ([]byte, error) {
@@ -91,128 +77,14 @@ func (r Run) Hash() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Keys lists every key with its field, in the order of the file.
-func Keys() []Key {
-	return keysOf(reflect.TypeOf(Run{}), "")
-}
+// Keys lists every key of a file that is read into v, a struct, in the order of its fields; the keys of a map are written as *.
+func Keys(v any) []Key { return keysOf(reflect.TypeOf(v), "") }
 
 // Key is one setting.
 type Key struct {
 	Name string // dotted
 	Type string
 	Doc  string
-}
-
-func keysOf(t reflect.Type, prefix string) []Key {
-	var out []Key
-	for i := range t.NumField() {
-		f := t.Field(i)
-		tag, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
-		name := prefix + tag
-		if f.Type.Kind() == reflect.Struct {
-			out = append(out, keysOf(f.Type, name+".")...)
-			continue
-		}
-		out = append(out, Key{Name: name, Type: f.Type.String(), Doc: f.Tag.Get("doc")})
-	}
-	return out
-}
-
-func unknownKey(l Layer, key toml.Key) error {
-	line, col := locate(l.Text, key)
-	last := key[len(key)-1]
-	hint := ""
-	best := 0
-	for _, k := range Keys() {
-		if score := likeness(key.String(), k.Name); score > best {
-			best, hint = score, fmt.Sprintf("; did you mean %q?", k.Name)
-		}
-	}
-	return fmt.Errorf("%s:%d:%d: %w: unknown key %q%s\n%s", l.Name, line, col, ErrConfig, key.String(), hint,
-		excerpt(l.Text, line, col, len(last)))
-}
-
-// locate finds where a key is assigned, as line and column from 1.
-func locate(text string, key toml.Key) (line, col int) {
-	last := key[len(key)-1]
-	table := strings.Join(key[:len(key)-1], ".")
-	here := ""
-	for i, l := range strings.Split(text, "\n") {
-		trimmed := strings.TrimSpace(l)
-		if strings.HasPrefix(trimmed, "[") {
-			here = strings.TrimSpace(strings.Trim(strings.SplitN(trimmed, "]", 2)[0], "[]"))
-			if here == key.String() {
-				return i + 1, strings.Index(l, last) + 1
-			}
-			continue
-		}
-		name, _, ok := strings.Cut(trimmed, "=")
-		name = strings.Trim(strings.TrimSpace(name), `"'`)
-		full := name
-		if here != "" {
-			full = here + "." + name
-		}
-		if ok && (full == key.String() || (here == table && name == last)) {
-			return i + 1, strings.Index(l, name) + 1 + strings.LastIndex(name, last)
-		}
-	}
-	return 1, 1
-}
-
-// excerpt shows a line of text with the place marked.
-func excerpt(text string, line, col, length int) string {
-	lines := strings.Split(text, "\n")
-	if line < 1 || line > len(lines) {
-		return ""
-	}
-	number := fmt.Sprintf("  %d | ", line)
-	return number + lines[line-1] + "\n" + strings.Repeat(" ", len(number)+max(0, col-1)) + strings.Repeat("^", length)
-}
-
-// likeness is how much two keys look alike: letters shared by their last parts in order, 0 where that is
-// little.
-func likeness(a, b string) int {
-	tail := func(s string) string { return s[strings.LastIndexByte(s, '.')+1:] }
-	x, y := tail(a), tail(b)
-	common := longestCommon(x, y)
-	if initials(x) == y || initials(y) == x {
-		common = max(len(x), len(y))
-	}
-	if 2*common < max(len(x), len(y)) {
-		return 0
-	}
-	score := 4 * common
-	if strings.HasPrefix(a, b[:strings.LastIndexByte(b, '.')+1]) {
-		score++
-	}
-	return score
-}
-
-func initials(s string) string {
-	var out strings.Builder
-	for _, part := range strings.Split(s, "_") {
-		if part != "" {
-			out.WriteByte(part[0])
-		}
-	}
-	return out.String()
-}
-
-func longestCommon(a, b string) int {
-	row := make([]int, len(b)+1)
-	for i := range a {
-		diagonal := 0
-		for j := range b {
-			above := row[j+1]
-			if a[i] == b[j] {
-				row[j+1] = diagonal + 1
-			} else {
-				row[j+1] = max(row[j+1], row[j])
-			}
-			diagonal = above
-		}
-	}
-	return row[len(b)]
 }
 
 // MapLayer turns settings that were read from another file, as a benchmark's recipe, into a layer.

@@ -3,7 +3,7 @@ package configs
 // Run is everything that decides what a fine-tuning run does. Its file is TOML; keys are dotted on the
 // command line, as --set train.lr=1e-4.
 type Run struct {
-	Benchmark string `toml:"benchmark" doc:"data set: a name from samtune data list"`
+	Benchmark string `toml:"benchmark" doc:"data set: a name from samtune data list, or the path of a TOML file of your own"`
 	Target    string `toml:"target" doc:"which of the benchmark's structures; empty: its first"`
 	Model     string `toml:"model" doc:"model: a name from samtune weights list; empty: the one that the weights file is of, or lite_medsam"`
 	Weights   string `toml:"weights" doc:"weights file; empty: the model's released weights in the cache"`

@@ -1,17 +1,16 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
-
 	"samtune/configs"
 )
 
-// Decl is a benchmark as its file under configs/benchmarks declares it.
+// Decl is a benchmark as its file under configs/benchmarks, or a user's own file, declares it.
 type Decl struct {
 	Name         string          `toml:"name"`
 	Title        string          `toml:"title"`
@@ -23,7 +22,8 @@ type Decl struct {
 	Get          string          `toml:"get"`           // how to get it
 	Expected     string          `toml:"expected"`      // layout, in words for people
 	NSDTolerance float64         `toml:"nsd_tolerance"` // in the data's unit
-	Folders      []string        `toml:"folders"`       // names that its folder may have under the data folder
+	Folders      []string        `toml:"folders"`       // names that its folder may have under the data folder; of a user's file first beside that file
+	Base         string          `toml:"base"`          // folder that the folders of a user's file are beside, where it is not the file's own
 	Layouts      []layout        `toml:"layout"`
 	Rules        map[string]rule `toml:"rule"`    // by target: which pixels of its mask files are inside
 	Patient      grouping        `toml:"patient"` // which cases are of one patient; missing: each is of its own
@@ -36,6 +36,10 @@ type Decl struct {
 	Recipe       map[string]any  `toml:"recipe"`    // settings of a run that this benchmark wants
 
 	Profiles map[string]map[string]any `toml:"profile"` // settings over the recipe, by name: "fast"
+
+	Downloads []Download `toml:"download"` // archives that the publisher gives to everybody
+
+	file, text string // of a user's own declaration
 }
 
 // layout is one way in which the files may lie.
@@ -73,36 +77,63 @@ func Tasks() []string {
 	}
 }
 
-// Declaration returns a benchmark's declaration. The error wraps ErrUnknown and names the benchmark that
-// may have been meant.
+// Declaration returns a benchmark's declaration: of a name the one that is part of samtune, of a path the user's own. The
+// error wraps ErrUnknown and names the benchmark that may have been meant, or configs.ErrConfig with the place in the file.
 func Declaration(name string) (*Decl, error) {
+	if IsFile(name) {
+		return readOwn(name)
+	}
 	file, text, err := configs.Declaration(configs.Benchmarks, name)
 	if err != nil {
-		hint := ""
-		best := len(name)/2 + 1
-		for _, n := range Names() {
-			if d := editDistance(name, n); d < best {
-				best, hint = d, fmt.Sprintf("; did you mean %q?", n)
-			}
-		}
-		return nil, fmt.Errorf("%w %q%s (samtune data list shows all)", ErrUnknown, name, hint)
+		return nil, fmt.Errorf("%w %q%s (samtune data list shows all; a file of your own ends in .toml)", ErrUnknown, name, meant(name, Names()))
 	}
 	return parseDeclaration(file, text)
 }
 
-func parseDeclaration(file, text string) (*Decl, error) {
-	var d Decl
-	meta, err := toml.Decode(text, &d)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
-	}
-	for _, key := range meta.Undecoded() {
-		if key[0] != "recipe" && key[0] != "profile" {
-			return nil, fmt.Errorf("read %s: unknown key %q", file, key.String())
+// meant is a question after the name that is most like one that is unknown; empty where none is like it.
+func meant(name string, known []string) string {
+	hint := ""
+	best := len(name)/2 + 1
+	for _, n := range known {
+		if d := editDistance(name, n); d < best {
+			best, hint = d, fmt.Sprintf("; did you mean %q?", n)
 		}
 	}
-	if err := d.check(); err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+	return hint
+}
+
+// keyError is what is wrong with the value of a key, of the nth layout where it is of one.
+type keyError struct {
+	key string
+	nth int
+	err error
+}
+
+func (e *keyError) Error() string { return e.err.Error() }
+func (e *keyError) Unwrap() error { return e.err }
+
+// at is an error that knows its key.
+func at(key, format string, args ...any) error { return &keyError{key, 0, fmt.Errorf(format, args...)} }
+
+// parseDeclaration reads a declaration; further checks come after those of all.
+func parseDeclaration(file, text string, further ...func(*Decl) error) (*Decl, error) {
+	var d Decl
+	l := configs.Layer{Name: file, Text: text}
+	if err := configs.Decode(l, &d, "recipe", "profile"); err != nil {
+		return nil, err
+	}
+	err := d.check()
+	for _, check := range further {
+		if err == nil {
+			err = check(&d)
+		}
+	}
+	var keyed *keyError
+	switch {
+	case errors.As(err, &keyed):
+		return nil, configs.At(l, keyed.key, keyed.nth, err)
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w: %w", file, configs.ErrConfig, err)
 	}
 	return &d, nil
 }
@@ -126,71 +157,123 @@ func (d *Decl) check() error {
 	engines := []string{enginePairs, engineVolumes, engineDICOM, engineTable, engineFundus}
 	switch {
 	case len(d.Targets) == 0:
-		return fmt.Errorf("no targets")
+		return at("targets", "no targets: name what the masks show, as targets = [\"lesion\"]")
 	case !slices.Contains(engines, d.Engine):
-		return fmt.Errorf("engine is %q, want one of %s", d.Engine, strings.Join(engines, ", "))
+		return at("engine", "engine is %q, want one of %s%s", d.Engine, strings.Join(engines, ", "), meant(d.Engine, engines))
 	case (d.Engine == engineTable) != (d.Table != nil):
-		return fmt.Errorf("[table] belongs to engine = \"table\", and only there")
+		return at("table", "[table] belongs to engine = \"table\", and only there")
 	case d.Slices != nil && !d.sliced():
-		return fmt.Errorf("[slices] belongs to volumes: engine is %q", d.Engine)
+		return at("slices", "[slices] belongs to volumes: engine is %q", d.Engine)
 	case d.sliced() && d.Intensity == nil:
-		return fmt.Errorf("[intensity] is missing: say with which window values become grey values, " +
+		return at("intensity", "[intensity] is missing: say with which window values become grey values, "+
 			"as window = [-160, 240] for abdominal CT or percentiles = [0.5, 99.5] for MRI")
+	}
+	for i, t := range d.Targets {
+		if t == "" || slices.Contains(d.Targets[:i], t) {
+			return at("targets", "targets holds %q twice or without a name", t)
+		}
 	}
 	if d.sliced() && d.Slices == nil {
 		d.Slices = &slicing{}
 	}
 	for target, r := range d.Rules {
 		if !slices.Contains(d.Targets, target) {
-			return fmt.Errorf("rule.%s is of no target", target)
+			return at("rule."+target, "rule.%s is of no target%s", target, meant(target, d.Targets))
 		}
 		if err := r.check(target, d.sliced() || d.Intensity != nil); err != nil {
-			return err
+			return &keyError{"rule." + target, 0, err}
 		}
 	}
-	checks := []error{d.Patient.check(), d.Intensity.check(), d.Planes.check(), d.Slices.check(), d.Table.check(d)}
+	for _, part := range []struct {
+		key string
+		err error
+	}{
+		{"patient", d.Patient.check()}, {"intensity", d.Intensity.check()}, {"planes", d.Planes.check()}, {"slices", d.Slices.check()}, {"table", d.Table.check(d)},
+	} {
+		if part.err != nil {
+			return &keyError{part.key, 0, part.err}
+		}
+	}
 	for i := range d.Layouts {
-		for _, p := range []*patterns{&d.Layouts[i].Pool, d.Layouts[i].Test} {
-			if p != nil {
-				checks = append(checks, p.check(d, d.Layouts[i].Name))
+		l := &d.Layouts[i]
+		for key, p := range map[string]*patterns{"layout.pool": &l.Pool, "layout.test": l.Test} {
+			if p == nil {
+				continue
+			}
+			if err := p.check(d, l.Name); err != nil {
+				var keyed *keyError
+				if errors.As(err, &keyed) {
+					key += "." + keyed.key
+				}
+				return &keyError{key, i, err}
 			}
 		}
 	}
-	for _, err := range checks {
-		if err != nil {
-			return err
+	for i, a := range d.Downloads {
+		if err := a.check(); err != nil {
+			return &keyError{"download", i, err}
 		}
 	}
 	return nil
 }
+
+// variable is one in a pattern.
+var variable = regexp.MustCompile(`\{[^{}]*\}`)
 
 // check gives every target its masks.
 func (p *patterns) check(d *Decl, layout string) error {
 	if p.Masks == nil {
 		p.Masks = map[string]files{}
 	}
+	if p.Image == "" {
+		return at("image", "layout %q names no image: want a pattern as image = \"images/{id}.png\"", layout)
+	}
+	all := map[string]files{"image": {p.Image}, "valid": {p.Valid}, "name": {p.Name}, "mask": p.Mask}
+	for t := range p.Masks {
+		all["masks."+t] = p.Masks[t]
+	}
+	for key, patterns := range all {
+		for _, pattern := range patterns {
+			if err := knownVariables(key, pattern); err != nil {
+				return err
+			}
+		}
+	}
+	for t := range p.Masks {
+		if !slices.Contains(d.Targets, t) {
+			return at("masks."+t, "layout %q names masks of %q, which is no target%s", layout, t, meant(t, d.Targets))
+		}
+	}
 	for _, t := range d.Targets {
 		if len(p.Masks[t]) == 0 {
 			p.Masks[t] = p.Mask
 		}
 		if len(p.Masks[t]) == 0 {
-			return fmt.Errorf("layout %q names no mask of %s", layout, t)
+			return at("masks", "layout %q names no mask of %s", layout, t)
 		}
 	}
-	if len(p.Masks) > len(d.Targets) {
-		return fmt.Errorf("layout %q names masks of what is no target", layout)
-	}
 	if _, err := regexp.Compile(p.Only); err != nil {
-		return fmt.Errorf("layout %q: only: %w", layout, err)
+		return at("only", "layout %q: only: %w", layout, err)
 	}
 	if len(p.Crop) > 0 && (len(p.Crop) != 4 || slices.Min(p.Crop) < 0 || p.Crop[2]*p.Crop[3] == 0 || d.sliced()) {
-		return fmt.Errorf("layout %q: crop is %v, want [x, y, width, height] of pictures", layout, p.Crop)
+		return at("crop", "layout %q: crop is %v, want [x, y, width, height] of pictures", layout, p.Crop)
 	}
 	if len(p.Crop) > 0 && len(p.Second) > 0 {
-		return fmt.Errorf("layout %q: second is not cropped", layout)
+		return at("second", "layout %q: second is not cropped", layout)
 	}
 	if d.sliced() && (p.Valid != "" || len(p.Second) > 0) {
-		return fmt.Errorf("layout %q: valid and second are of pictures, not of volumes", layout)
+		return at("valid", "layout %q: valid and second are of pictures, not of volumes", layout)
+	}
+	return nil
+}
+
+// knownVariables refuses a pattern with a variable that there is not: no file would fit it.
+func knownVariables(key, pattern string) error {
+	known := []string{"{id}", "{set}", "{any}"}
+	for _, v := range variable.FindAllString(pattern, -1) {
+		if !slices.Contains(known, v) {
+			return at(key, "%q holds %s: patterns know %s", pattern, v, strings.Join(known, ", "))
+		}
 	}
 	return nil
 }

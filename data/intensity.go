@@ -183,7 +183,7 @@ func (d *Decl) readMask(r rule, path string) (*Mask, error) {
 		return nil, fmt.Errorf("%w: read %q: %w", ErrInvalid, path, err)
 	}
 	if r.Fill {
-		fillOutline(m)
+		m.Fill()
 	}
 	return m, nil
 }

@@ -40,6 +40,11 @@ func Open(name string, opt Options) (*Benchmark, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.Open(opt)
+}
+
+// Open finds the files of a benchmark that is declared, as the function does by its name.
+func (d *Decl) Open(opt Options) (*Benchmark, error) {
 	b := &Benchmark{Name: d.Name, Title: d.Title, Task: d.Task, Targets: d.Targets, Citation: d.Citation, Licence: d.Licence, decl: d}
 	if opt.Target != "" && !slices.Contains(d.Targets, opt.Target) {
 		return nil, fmt.Errorf("%w: benchmark %s has no target %q: it has %v", ErrInvalid, d.Name, opt.Target, d.Targets)
@@ -74,13 +79,12 @@ func generated(d *Decl, first, n int) []Case {
 
 // openFiles takes the first folder and layout in which every case is complete.
 func openFiles(b *Benchmark, d *Decl, opt Options) error {
-	root := opt.Root
-	if root == "" {
+	places := d.places(opt.Root)
+	if len(places) == 0 {
 		return notFound(d, "no data folder is named: set SAMTUNE_DATA or give --data")
 	}
 	var looked []string
-	for _, folder := range d.Folders {
-		dir := filepath.Join(root, folder)
+	for _, dir := range places {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			looked = append(looked, fmt.Sprintf("%s: no such folder", dir))
 			continue
@@ -132,11 +136,21 @@ func notFound(d *Decl, looked ...string) error {
 	for _, l := range looked {
 		fmt.Fprintf(&s, "    %s\n", strings.ReplaceAll(l, "%", "%%"))
 	}
-	fmt.Fprintf(&s, "  expected, under the data folder\n")
-	for _, l := range strings.Split(strings.TrimSpace(d.Expected), "\n") {
-		fmt.Fprintf(&s, "    %s\n", strings.ReplaceAll(l, "%", "%%"))
+	if d.Expected != "" {
+		fmt.Fprintf(&s, "  expected, under the data folder\n")
 	}
-	fmt.Fprintf(&s, "  get it: %s", strings.ReplaceAll(d.Get, "%", "%%"))
+	for _, l := range strings.Split(strings.TrimSpace(d.Expected), "\n") {
+		if l != "" {
+			fmt.Fprintf(&s, "    %s\n", strings.ReplaceAll(l, "%", "%%"))
+		}
+	}
+	get := d.Get
+	if get == "" {
+		get = fmt.Sprintf("correct folders or the patterns in %q", d.file)
+	} else {
+		get = "get it: " + get
+	}
+	fmt.Fprintf(&s, "  %s", strings.ReplaceAll(get, "%", "%%"))
 	return fmt.Errorf(s.String(), ErrNotFound)
 }
 

@@ -140,7 +140,11 @@ func matchPart(f found, part string, folders bool) ([]found, error) {
 	expression := regexp.QuoteMeta(fill(part, f.vars))
 	expression = strings.Replace(expression, `\{id\}`, `(?P<id>[^/]+?)`, 1)
 	expression = strings.ReplaceAll(expression, `\{any\}`, `[^/]+`)
-	expression = strings.Replace(expression, `\{set\}`, `(?P<set>[A-Za-z0-9-]+)`, 1)
+	set := `(?P<set>[A-Za-z0-9-]+)`
+	if part == "{set}" { // all of a folder's name
+		set = `(?P<set>[^/]+)`
+	}
+	expression = strings.Replace(expression, `\{set\}`, set, 1)
 	re, err := regexp.Compile(`(?i)^` + expression + `$`)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", part, err)

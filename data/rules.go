@@ -113,7 +113,7 @@ func (r rule) mask(img *Image) *Mask {
 		}
 	}
 	if r.Fill {
-		fillOutline(m)
+		m.Fill()
 	}
 	return m
 }
@@ -180,9 +180,9 @@ func (d *Decl) read(target string, paths []string, imagePath string, img *Image)
 	return out, nil
 }
 
-// fillOutline makes what an outline encloses part of the mask: all that can't be reached from the picture's edge by steps
+// Fill makes what an outline encloses part of the mask: all that can't be reached from the picture's edge by steps
 // across, up and down.
-func fillOutline(m *Mask) {
+func (m *Mask) Fill() {
 	reached := make([]bool, len(m.Pix))
 	var queue []int
 	visit := func(i int) {

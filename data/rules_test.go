@@ -87,7 +87,7 @@ func TestFillOutline(t *testing.T) {
 		}
 	}
 	before := m.Count()
-	fillOutline(m)
+	m.Fill()
 	if m.Count() != before+4 || m.Pix[2*8+2] != 1 || m.Pix[3*8+3] != 1 || m.Pix[3*8+6] != 0 {
 		t.Errorf("%d pixels more, want the 4 that the outline encloses", m.Count()-before)
 	}

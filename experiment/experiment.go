@@ -67,6 +67,7 @@ type Run struct {
 	Dir     string
 	opt     Options
 	cfg     *configs.Run
+	decl    *data.Decl
 	bench   *data.Benchmark
 	target  string
 	split   *data.Split
@@ -141,7 +142,8 @@ const (
 	TrainLogFile   = report.TrainLogFile
 	CheckpointsDir = "checkpoints"
 	OverlaysDir    = report.OverlayDir
-	EventsDir      = "events" // TensorBoard's
+	EventsDir      = "events"         // TensorBoard's
+	BenchmarkFile  = "benchmark.toml" // a copy of the user's own declaration
 )
 
 // open finds the data and loads the model.
@@ -169,18 +171,18 @@ func (r *Run) open() error {
 // openData finds the data and refuses settings that do not fit it or the model.
 func (r *Run) openData() (*model.Spec, error) {
 	cfg := r.cfg
-	d, err := data.Declaration(cfg.Benchmark)
-	if err != nil {
+	var err error
+	if r.decl, err = data.Declaration(cfg.Benchmark); err != nil {
 		return nil, err
 	}
-	if err := r.readSplit(d); err != nil {
+	if err := r.readSplit(r.decl); err != nil {
 		return nil, err
 	}
-	if r.target, err = pickTarget(d, cfg.Target); err != nil {
+	if r.target, err = pickTarget(r.decl, cfg.Target); err != nil {
 		return nil, err
 	}
 	cfg.Target = r.target
-	if r.bench, err = data.Open(cfg.Benchmark, DataOptions(r.opt.DataRoot, r.target, cfg.Cache.Dir, r.opt.Progress)); err != nil {
+	if r.bench, err = r.decl.Open(DataOptions(r.opt.DataRoot, r.target, cfg.Cache.Dir, r.opt.Progress)); err != nil {
 		return nil, err
 	}
 	if err := r.check(); err != nil {
@@ -463,9 +465,9 @@ func (r *Run) list(entries []data.Entry) []*data.Sample {
 // name is the folder's where none is named.
 func (r *Run) name() string {
 	if kind := r.kind(); kind != kindFinetune {
-		return fmt.Sprintf("%s-%s-%s", r.cfg.Benchmark, kind, r.hash[:6])
+		return fmt.Sprintf("%s-%s-%s", r.bench.Name, kind, r.hash[:6])
 	}
-	return fmt.Sprintf("%s-%dshot-seed%d-%s", r.cfg.Benchmark, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
+	return fmt.Sprintf("%s-%dshot-seed%d-%s", r.bench.Name, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
 }
 
 // openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
@@ -501,9 +503,13 @@ func (r *Run) identify(weights, device string) error {
 	return nil
 }
 
-// configHash is the hash of the settings alone.
+// configHash is the hash of the settings alone, in which a user's own benchmark stands with what its file says and not with its path.
 func (r *Run) configHash() (string, error) {
 	cfg := *r.cfg
+	var err error
+	if cfg.Benchmark, err = r.decl.Identity(); err != nil {
+		return "", err
+	}
 	if cfg.Split != "" { // its content counts, not where it lies
 		content, err := os.ReadFile(cfg.Split)
 		if err != nil {

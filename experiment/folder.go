@@ -71,6 +71,11 @@ func (r *Run) claim(ctx context.Context) error {
 	if err := writeFile(filepath.Join(r.Dir, ConfigFile), config); err != nil {
 		return err
 	}
+	if r.decl.File() != "" {
+		if err := writeFile(filepath.Join(r.Dir, BenchmarkFile), []byte(r.decl.Copy())); err != nil {
+			return err
+		}
+	}
 	if err := data.WriteSplit(filepath.Join(r.Dir, SplitFile), r.split); err != nil {
 		return err
 	}

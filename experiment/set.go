@@ -107,7 +107,7 @@ func (r *Run) sibling(d Draw) *Run {
 	opt.Out, opt.Expect = d.Dir, d.Hash
 	opt.Config = &cfg
 	return &Run{
-		opt: opt, cfg: &cfg, bench: r.bench, target: r.target, samples: r.samples, entries: r.entries, person: r.person,
+		opt: opt, cfg: &cfg, decl: r.decl, bench: r.bench, target: r.target, samples: r.samples, entries: r.entries, person: r.person,
 		along: r.along, dev: r.dev, model: r.model, cache: r.cache, started: time.Now(),
 	}
 }

@@ -30,7 +30,7 @@ func truthOf(t *testing.T, masks []Mask) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := png.Encode(f, binary(truth)); err != nil {
+	if err := png.Encode(f, MaskImage(truth)); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -38,10 +38,10 @@ func (r *Result) Write(dir string) ([]string, error) {
 	case r.searched:
 		pictures = append(pictures, file{base + "_labels.png", labels(masks, r.Width, r.Height)})
 	case len(r.Objects) == 1:
-		pictures = append(pictures, file{base + "_mask.png", binary(masks[0])})
+		pictures = append(pictures, file{base + "_mask.png", MaskImage(masks[0])})
 	default:
 		for i, a := range r.Objects {
-			pictures = append(pictures, file{base + "_" + fileName(a.ID) + "_mask.png", binary(masks[i])})
+			pictures = append(pictures, file{base + "_" + fileName(a.ID) + "_mask.png", MaskImage(masks[i])})
 		}
 	}
 	record, err := json.MarshalIndent(r, "", "  ")
@@ -79,7 +79,8 @@ func fileName(id string) string {
 	}, id)
 }
 
-func binary(m *data.Mask) image.Image {
+// MaskImage draws a mask: 255 inside, 0 outside.
+func MaskImage(m *data.Mask) image.Image {
 	out := image.NewGray(image.Rect(0, 0, m.Width, m.Height))
 	for i, v := range m.Pix {
 		out.Pix[i] = v * 255

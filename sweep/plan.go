@@ -18,6 +18,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"samtune/configs"
+	"samtune/data"
 	"samtune/experiment"
 	"samtune/internal/tensor"
 )
@@ -133,6 +134,13 @@ func (p *Plan) add(ctx context.Context, cfg *configs.Run, opt Options) (err erro
 			return err
 		}
 	}
+	d, err := data.Declaration(c.Benchmark)
+	if err != nil {
+		return err
+	}
+	if file := d.File(); file != "" {
+		c.Benchmark = file
+	}
 	var draws []experiment.Draw
 	for _, n := range opt.Shots {
 		for _, seed := range opt.Seeds {
@@ -143,16 +151,16 @@ func (p *Plan) add(ctx context.Context, cfg *configs.Run, opt Options) (err erro
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%s-%s-%s-%s", c.Benchmark, c.Target, c.Model, c.Decoder)
+	name := fmt.Sprintf("%s-%s-%s-%s", d.Name, c.Target, c.Model, c.Decoder)
 	if out := leftOut(opt.Shots, kept); len(out) > 0 {
 		opt.Progress.Note("plan", fmt.Sprintf("%s: no runs with %v shots: its pool has fewer images", name, out))
 	}
 	p.Settings = append(p.Settings, Setting{Name: name, Config: c})
-	for _, d := range kept {
+	for _, k := range kept {
 		p.Runs = append(p.Runs, Row{
-			Index: len(p.Runs), Setting: name, Benchmark: c.Benchmark, Target: c.Target, Model: c.Model, Decoder: c.Decoder,
-			Shots: d.Shots, Seed: d.Seed, Hash: d.Hash,
-			Dir: filepath.Join(RunsDir, fmt.Sprintf("%s-%s-%s-%dshot-seed%d-%s", c.Benchmark, c.Target, c.Decoder, d.Shots, d.Seed, d.Hash[:12])),
+			Index: len(p.Runs), Setting: name, Benchmark: d.Name, Target: c.Target, Model: c.Model, Decoder: c.Decoder,
+			Shots: k.Shots, Seed: k.Seed, Hash: k.Hash,
+			Dir: filepath.Join(RunsDir, fmt.Sprintf("%s-%s-%s-%dshot-seed%d-%s", d.Name, c.Target, c.Decoder, k.Shots, k.Seed, k.Hash[:12])),
 		})
 	}
 	return nil

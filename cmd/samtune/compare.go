@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +36,7 @@ func (a *app) compare() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.compareAll(c, &f) },
 	}
-	c.Flags().StringSliceVar(&f.benchmarks, "benchmarks", nil, "which of them; the default is all")
+	c.Flags().StringSliceVar(&f.benchmarks, "benchmarks", nil, "which of them, TOML files of your own among them; the default is all of samtune's")
 	c.Flags().StringSliceVar(&f.targets, "targets", nil, "which of their targets; the default is all")
 	c.Flags().StringSliceVar(&f.decoders, "decoders", []string{ownDecoder, "plain"}, "decoders to fit; own: the benchmark's. The first is compared with zero-shot")
 	c.Flags().StringSliceVar(&f.prompts, "prompts", []string{eval.PromptNone, eval.PromptPoint, eval.PromptBox, eval.PromptOracleBox, eval.PromptEverythingOracle},
@@ -70,7 +72,7 @@ func (a *app) compareAll(c *cobra.Command, f *compareFlags) error {
 	if out == "" {
 		out = filepath.Join("runs", fmt.Sprintf("compare-%dshot-seed%d", f.shots, f.seed))
 	}
-	rows, err := a.plan(f)
+	rows, given, err := a.plan(f)
 	if err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func (a *app) compareAll(c *cobra.Command, f *compareFlags) error {
 			if !a.quiet {
 				fmt.Fprintf(a.err, "\n[%d/%d] %s %s\n", done, todo, row.Title, row.Target)
 			}
-			results, dir, err := a.compareOne(c, f, row.Benchmark, row.Target)
+			results, dir, err := a.compareOne(c, f, given[row.Benchmark], row.Target)
 			switch {
 			case c.Context().Err() != nil || errors.Is(err, configs.ErrConfig) || errors.Is(err, errUsage): // would fail for every other too
 				return err
@@ -124,19 +126,23 @@ func (a *app) compareAll(c *cobra.Command, f *compareFlags) error {
 	return nil
 }
 
-// plan lists the rows: those without a status are to be run.
-func (a *app) plan(f *compareFlags) ([]eval.ComparisonRow, error) {
-	var rows []eval.ComparisonRow
+// plan lists the rows, of which those without a status are to be run, and what was given for each benchmark's name.
+func (a *app) plan(f *compareFlags) (rows []eval.ComparisonRow, given map[string]string, err error) {
+	given = map[string]string{}
 	known := map[string]bool{}
 	for _, name := range f.benchmarks {
 		d, err := data.Declaration(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		if other, twice := given[d.Name]; twice {
+			return nil, nil, fmt.Errorf("%w: --benchmarks: %s and %s are both called %s", errUsage, other, name, d.Name)
+		}
+		given[d.Name] = name
 		row := eval.ComparisonRow{PHolm: eval.Undefined}
-		switch _, err := data.Open(name, data.Options{Root: a.data, Volumes: true}); {
+		switch _, err := d.Open(data.Options{Root: a.data, Volumes: true}); {
 		case errors.Is(err, data.ErrNotFound):
-			row.Status, row.Get = eval.StatusAbsent, d.Get
+			row.Status, row.Get = eval.StatusAbsent, cmp.Or(d.Get, err.Error())
 		case err != nil:
 			row.Status, row.Error = eval.StatusFailed, err.Error()
 		}
@@ -151,12 +157,20 @@ func (a *app) plan(f *compareFlags) ([]eval.ComparisonRow, error) {
 	}
 	for _, t := range f.targets {
 		if !known[t] {
-			return nil, fmt.Errorf("%w: --targets: none of %v has a target %q", errUsage, f.benchmarks, t)
+			return nil, nil, fmt.Errorf("%w: --targets: none of %v has a target %q", errUsage, f.benchmarks, t)
 		}
 	}
 	order := data.Tasks()
-	slices.SortStableFunc(rows, func(x, y eval.ComparisonRow) int { return slices.Index(order, x.Task) - slices.Index(order, y.Task) })
-	return rows, nil
+	place := func(r eval.ComparisonRow) int { // tasks of the user's own come last
+		if i := slices.Index(order, r.Task); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(rows, func(x, y eval.ComparisonRow) int {
+		return cmp.Or(place(x)-place(y), strings.Compare(x.Task, y.Task))
+	})
+	return rows, given, nil
 }
 
 // compareOne does one target's run, or finds it finished.
@@ -176,7 +190,7 @@ func (a *app) compareOne(c *cobra.Command, f *compareFlags, benchmark, target st
 			decoders = append(decoders, name)
 		}
 	}
-	run.set = append([]string{"benchmark=" + benchmark, "target=" + target, "decoder=" + decoders[0], "compare=" + listText(decoders[1:]),
+	run.set = append([]string{fmt.Sprintf("benchmark=%q", benchmark), "target=" + target, "decoder=" + decoders[0], "compare=" + listText(decoders[1:]),
 		"eval.prompts=" + quoted(f.prompts), "eval.before=" + eval.PromptBox}, f.set...)
 	opt, err := a.options(c, &run)
 	if err != nil {

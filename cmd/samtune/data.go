@@ -14,7 +14,7 @@ import (
 
 func (a *app) dataCommand() *cobra.Command {
 	c := &cobra.Command{Use: "data", Short: "Look at the benchmarks and check their files"}
-	c.AddCommand(a.dataList(), a.dataShow(), a.dataCheck(), a.dataPreview(), a.dataSplit())
+	c.AddCommand(a.dataList(), a.dataShow(), a.dataCheck(), a.dataPreview(), a.dataSplit(), a.dataInitCommand(), a.dataGetCommand(), a.dataExportCommand())
 	return c
 }
 

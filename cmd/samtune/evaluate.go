@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,9 @@ func (a *app) evaluate() *cobra.Command {
 			if f.config == "" { // what the run was trained with holds where nothing else is said
 				f.config = filepath.Join(checkpoint, experiment.ConfigFile)
 				f.set = append([]string{"split="}, f.set...) // all test cases are tested, not those of the run's split file
+				if own := filepath.Join(checkpoint, experiment.BenchmarkFile); exists(own) && !c.Flags().Changed("benchmark") {
+					f.set = append([]string{fmt.Sprintf("benchmark=%q", own)}, f.set...)
+				}
 			}
 			return a.execute(c, &f, experiment.Options{Tuned: tuned})
 		},

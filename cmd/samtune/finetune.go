@@ -67,7 +67,7 @@ func (f *runFlags) add(c *cobra.Command) {
 // addBenchmark adds the flags that say what is looked at and with which model.
 func (f *runFlags) addBenchmark(c *cobra.Command) {
 	c.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and --set go before it")
-	c.Flags().StringVar(&f.benchmark, "benchmark", "fundus", "data set: samtune data list shows them")
+	c.Flags().StringVar(&f.benchmark, "benchmark", "fundus", "data set: a name from samtune data list, or the TOML file of your own")
 	c.Flags().StringVar(&f.target, "target", "", "which of the benchmark's structures; the default is its first")
 	c.Flags().StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
 	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
@@ -145,6 +145,9 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 	cfg, err := apply(append(base, layers...))
 	if err != nil {
 		return nil, err
+	}
+	if file := declared.File(); file != "" {
+		cfg.Benchmark = file // found from other folders too
 	}
 	if cfg.Eval.NSDTolerance == 0 {
 		cfg.Eval.NSDTolerance = declared.NSDTolerance

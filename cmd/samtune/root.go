@@ -20,6 +20,7 @@ import (
 	"samtune/eval"
 	"samtune/experiment"
 	"samtune/internal/tensor"
+	"samtune/internal/unpack"
 	"samtune/model"
 	"samtune/segment"
 	"samtune/sweep"
@@ -85,7 +86,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case is(data.ErrNotFound, data.ErrInvalid, data.ErrLeak, eval.ErrPromptFile, experiment.ErrChanged):
 		return exitData
-	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe):
+	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe, unpack.ErrCorrupt, unpack.ErrUnsafe):
 		return exitCorrupt
 	}
 	return exitFailed

@@ -16,6 +16,7 @@ import (
 
 	"samtune/configs"
 	"samtune/data"
+	"samtune/eval/report"
 	"samtune/sweep"
 )
 
@@ -78,7 +79,11 @@ func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
 		return nil, fmt.Errorf("%w: --seeds is %d and --encode-tasks %d, want 1 or more", errUsage, f.seeds, f.encodeTasks)
 	}
 	if f.out == "" {
-		f.out = filepath.Join("runs", "sweep-"+strings.Join(f.benchmarks, "-"))
+		names := make([]string, len(f.benchmarks))
+		for i, b := range f.benchmarks {
+			names[i] = strings.TrimSuffix(filepath.Base(b), ".toml")
+		}
+		f.out = filepath.Join("runs", "sweep-"+strings.Join(names, "-"))
 	}
 	settings, err := a.sweepSettings(c, f)
 	if err != nil {
@@ -131,6 +136,19 @@ func (a *app) sweepSettings(c *cobra.Command, f *sweepFlags) ([]*configs.Run, er
 		}
 	}
 	return out, nil
+}
+
+// collectSweep brings a sweep together and prints its table.
+func (a *app) collectSweep(dir string, p *sweep.Plan) error {
+	s, err := sweep.Collect(dir, p, versionText())
+	if err != nil {
+		return err
+	}
+	if err := report.SweepTable(a.out, s); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "report    %s\n", filepath.Join(dir, report.HTMLFile))
+	return err
 }
 
 func (a *app) sweepPlan() *cobra.Command {

@@ -74,5 +74,3 @@ func (a *app) sweepCollect() *cobra.Command {
 		},
 	}
 }
-
-func (a *app) collectSweep(dir string, p *sweep.Plan) error { return nil }

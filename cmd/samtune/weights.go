@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"samtune/checkpoints/fetch"
 	"samtune/experiment"
+	"samtune/internal/fetch"
 	"samtune/model"
 )
 

@@ -13,8 +13,8 @@ import (
 	"text/tabwriter"
 
 	"samtune/checkpoints"
-	"samtune/checkpoints/fetch"
 	"samtune/experiment"
+	"samtune/internal/fetch"
 	"samtune/model"
 )
 

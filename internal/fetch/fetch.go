@@ -1,4 +1,4 @@
-// Package fetch downloads files of weights: what was begun is gone on with, and nothing takes its place that is not
+// Package fetch downloads large files, of weights and of data sets: what was begun is gone on with, and nothing takes its place that is not
 // what was wanted.
 package fetch
 
@@ -36,7 +36,7 @@ type Source struct {
 	URL    string
 	Size   int64  // bytes; 0: not known
 	SHA256 string // in hex; empty: see MD5
-	MD5    string // in hex; empty where there is a SHA-256
+	MD5    string // in hex; empty where there is a SHA-256, or where the publisher gives no checksum
 }
 
 // Options say how patient a download is; zero values are the usual ones.
@@ -46,8 +46,14 @@ type Options struct {
 	Progress func(done, total int64) // bytes; total is 0 where the server does not say; nil: none
 }
 
-// sum is the checksum that a source is known by.
+// Known says whether the publisher gives a checksum; without one only the length of the file is held against what is known.
+func (s Source) Known() bool { return s.SHA256 != "" || s.MD5 != "" }
+
+// sum is the checksum that a source is known by; h is nil where there is none.
 func (s Source) sum() (name string, h hash.Hash, want []byte, err error) {
+	if !s.Known() {
+		return "", nil, nil, nil
+	}
 	name, h = "SHA-256", sha256.New()
 	text := s.SHA256
 	if text == "" {
@@ -73,12 +79,19 @@ func (s Source) Verify(path string) error {
 		return err
 	}
 	defer f.Close()
-	n, err := io.Copy(h, f)
+	to := io.Discard
+	if h != nil {
+		to = h
+	}
+	n, err := io.Copy(to, f)
 	if err != nil {
 		return fmt.Errorf("read %q: %w", path, err)
 	}
 	if s.Size > 0 && n != s.Size {
 		return fmt.Errorf("%w: %q has %d bytes, want %d", ErrWrong, path, n, s.Size)
+	}
+	if h == nil {
+		return nil
 	}
 	if got := h.Sum(nil); hex.EncodeToString(got) != hex.EncodeToString(want) {
 		return fmt.Errorf("%w: %q has %s %x, want %x", ErrWrong, path, name, got, want)
@@ -162,7 +175,9 @@ func load(ctx context.Context, part string, s Source, progress func(done, total 
 	}
 	req = req.WithContext(ctx)
 	req.Size = s.Size
-	req.SetChecksum(h, want, true)
+	if h != nil {
+		req.SetChecksum(h, want, true)
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = time.Minute
 	defer transport.CloseIdleConnections()
@@ -215,7 +230,7 @@ func room(part string, want int64) error {
 		return nil // a system that does not say, or a file that nobody knows the size of
 	}
 	if missing := want - size(part); missing > 0 && uint64(missing) > usage.Free {
-		return fmt.Errorf("%w: %d MiB are missing of the file and %d MiB are free in %q: make room, or name another folder with --cache",
+		return fmt.Errorf("%w: %d MiB are missing of the file and %d MiB are free in %q: make room, or name another folder",
 			ErrSpace, missing>>20, usage.Free>>20, filepath.Dir(part))
 	}
 	return nil
