@@ -39,7 +39,7 @@ func TestCheckOfVolumes(t *testing.T) {
 	}
 	putNIfTI(t, at("labelsTr", "002"), size, labels(3))                                // a value of no target, and no posterior
 	putNIfTI(t, at("labelsTr", "003"), size, func(int, int, int) float32 { return 0 }) // nothing at all
-	if err := os.Truncate(at("labelsTr", "004"), 90); err != nil {                    // cut
+	if err := os.Truncate(at("labelsTr", "004"), 90); err != nil {                     // cut
 		t.Fatal(err)
 	}
 	r, found := checked(t, "msd_hippocampus", Options{Root: root})
