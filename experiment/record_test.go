@@ -47,7 +47,7 @@ func TestWhatDiffersFromTheRecordIsNamed(t *testing.T) {
 				Versions: map[string]string{"samtune": "0.1.0", "libtorch": tensor.Version(), "go": runtime.Version()},
 			}}
 			c.change(rec)
-			r := &Run{cfg: cfg, dev: dev, split: &data.Split{DataSHA256: "dd"}, bench: &data.Benchmark{Title: "Eyes"},
+			r := &Run{cfg: cfg, decl: &data.Decl{Name: cfg.Benchmark}, dev: dev, split: &data.Split{DataSHA256: "dd"}, bench: &data.Benchmark{Title: "Eyes"},
 				model: &model.Model{SHA256: "ww"}, opt: Options{Version: "0.1.0", Tuned: &Tuned{SHA256: "tt"}}}
 			differs, err := rec.verify(r)
 			if got := strings.Join(differs, "; "); !strings.Contains(got, c.differs) || (got == "") != (c.differs == "") {
