@@ -94,12 +94,14 @@ func TrivialOf(rows []CaseResult, seed int64) *Trivial {
 	return &Trivial{Dice: m.Dice.Mean, Method: *m}
 }
 
-// metrics are the metrics in the order of tables and columns.
-var metrics = []struct {
+type metric struct {
 	name    string
 	value   func(*Scores) *Float
 	summary func(*Method) *Summary
-}{
+}
+
+// metrics are the metrics in the order of tables and columns.
+var metrics = []metric{
 	{"dice", func(s *Scores) *Float { return &s.Dice }, func(m *Method) *Summary { return &m.Dice }},
 	{"iou", func(s *Scores) *Float { return &s.IoU }, func(m *Method) *Summary { return &m.IoU }},
 	{"sensitivity", func(s *Scores) *Float { return &s.Sensitivity }, func(m *Method) *Summary { return &m.Sensitivity }},

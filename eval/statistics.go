@@ -28,15 +28,28 @@ func Summarise(values []float64, seed int64) Summary {
 }
 
 func summarise(values []float64, draw *stream) Summary {
-	v := make([]float64, 0, len(values))
-	for _, x := range values {
-		if !math.IsNaN(x) {
-			v = append(v, x)
-		}
+	v := defined(values)
+	s := describe(v)
+	s.Undefined = len(values) - len(v)
+	switch {
+	case len(v) < 2:
+	case s.Min == s.Max:
+		s.CI95 = Interval{s.Min, s.Min}
+	default:
+		s.CI95 = bootstrap(v, resamples, expanded(len(v)), draw)
 	}
+	return s
+}
+
+func defined(values []float64) []float64 {
+	return slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+}
+
+// describe is the summary of defined values but for its interval.
+func describe(v []float64) Summary {
 	s := Summary{
 		Mean: Undefined, CI95: Interval{Undefined, Undefined}, SD: Undefined, Median: Undefined,
-		Min: Undefined, Max: Undefined, N: len(v), Undefined: len(values) - len(v),
+		Min: Undefined, Max: Undefined, N: len(v),
 	}
 	if len(v) == 0 {
 		return s
@@ -47,7 +60,7 @@ func summarise(values []float64, draw *stream) Summary {
 	if s.Min == s.Max {
 		s.Mean = s.Min
 		if len(v) > 1 {
-			s.SD, s.CI95 = 0, Interval{s.Min, s.Min}
+			s.SD = 0
 		}
 		return s
 	}
@@ -57,7 +70,6 @@ func summarise(values []float64, draw *stream) Summary {
 		squares += float64((x - m) * (x - m))
 	}
 	s.Mean, s.SD = Float(m), Float(math.Sqrt(squares/float64(len(v)-1)))
-	s.CI95 = bootstrap(v, resamples, expanded(len(v)), draw)
 	return s
 }
 
@@ -112,6 +124,12 @@ func bootstrap(v []float64, resamples int, z float64, draw *stream) Interval {
 		cubes += float64(d * d * d)
 	}
 	acceleration := cubes / (6 * math.Pow(squares, 1.5))
+	return bca(means, bias, acceleration, z)
+}
+
+// bca are the bounds that Efron's correction for bias and acceleration picks from sorted replicates, at the level that the
+// normal deviate z stands for.
+func bca(sorted []float64, bias, acceleration, z float64) Interval {
 	bound := func(z float64) Float {
 		q := 0.0
 		if scale := 1 - acceleration*(bias+z); scale > 0 {
@@ -119,7 +137,7 @@ func bootstrap(v []float64, resamples int, z float64, draw *stream) Interval {
 		} else if z > 0 {
 			q = 1
 		}
-		return Float(quantile(means, q))
+		return Float(quantile(sorted, q))
 	}
 	return Interval{bound(-z), bound(z)}
 }
@@ -139,3 +157,8 @@ func (s *stream) below(n int) int {
 	high, _ := bits.Mul64(s.source.Uint64(), uint64(n))
 	return int(high)
 }
+
+// uniform returns a number between 0 and 1, both left out.
+func (s *stream) uniform() float64 { return (float64(s.source.Uint64()>>11) + 0.5) / (1 << 53) }
+
+func (s *stream) normal() float64 { return distuv.UnitNormal.Quantile(s.uniform()) }

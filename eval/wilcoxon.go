@@ -18,7 +18,7 @@ const exactLimit = 50
 // with them. Beyond, it is the normal approximation with the correction for ties. Where all
 // differences are zero p is 1.
 func wilcoxon(differences []float64) (p float64, test string) {
-	d := slices.DeleteFunc(slices.Clone(differences), func(x float64) bool { return x == 0 })
+	d := nonZero(differences)
 	ranks, tied := doubledRanks(d)
 	variant := "exact"
 	if len(d) > exactLimit {
@@ -47,6 +47,10 @@ func wilcoxon(differences []float64) (p float64, test string) {
 		return approximateP(ranks, positive), test
 	}
 	return exactP(ranks, positive), test
+}
+
+func nonZero(differences []float64) []float64 {
+	return slices.DeleteFunc(slices.Clone(differences), func(x float64) bool { return x == 0 })
 }
 
 // doubledRanks returns twice the mid-rank of each value's magnitude, which is an integer.
