@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 )
 
 // Sweep is one experiment over numbers of shots and seeds, for each of its settings: what sweep.json holds.
@@ -13,7 +15,7 @@ type Sweep struct {
 	Command  string            `json:"command"`
 	Versions map[string]string `json:"versions"`
 	PlanHash string            `json:"plan_hash"` // of all that decides the results of all rows
-	Config   string            `json:"config"`    // of the settings, TOML
+	Config   string            `json:"config"`    // the plan's settings, TOML; may be empty
 	Rows     []SweepRow        `json:"rows"`
 	Settings []SweepSetting    `json:"settings"`
 	Totals   SweepTotals       `json:"totals"`
@@ -22,130 +24,160 @@ type Sweep struct {
 // SweepRow is one run of a sweep.
 type SweepRow struct {
 	Index     int      `json:"index"`
-	Setting   string   `json:"setting"` // the name of the SweepSetting that it belongs to
+	Setting   string   `json:"setting"` // the SweepSetting that it belongs to
 	Benchmark string   `json:"benchmark"`
 	Target    string   `json:"target"`
 	Model     string   `json:"model"`
 	Decoder   string   `json:"decoder"`
 	Shots     int      `json:"shots"`
 	Seed      int64    `json:"seed"`
-	Hash      string   `json:"hash"` // of all that decides the run's result
-	Dir       string   `json:"dir"`  // the run's folder, from the sweep's
-	Status    string   `json:"status"`
+	Hash      string   `json:"hash"`            // of all that decides the run's result
+	Dir       string   `json:"dir"`             // run folder, from the sweep's
+	Status    string   `json:"status"`          // SweepDone, SweepFailed or SweepLeft
 	Error     string   `json:"error,omitempty"` // of a failed run
 	Dice      Float    `json:"dice"`            // mean over the test cases
-	CI95      Interval `json:"ci95"`
-	LeftOut   Float    `json:"left_out_dice"` // of the shots, each left out of a fit
+	CI95      Interval `json:"ci95"`            // over these cases, for this run's draw of shots
+	LeftOut   Float    `json:"left_out_dice"`   // mean Dice of the shots, each left out of a fit
 	Seconds   float64  `json:"seconds"`
 	PeakRSSMB float64  `json:"peak_rss_mb"`
 }
 
-// What became of a sweep's row.
+// What became of a row of a sweep.
 const (
 	SweepDone   = "done"
 	SweepFailed = "failed"
-	SweepLeft   = "left"
+	SweepLeft   = "left" // not begun or still running
 )
 
-// SweepSetting is a benchmark's target, a model and a decoder, with what the runs of a sweep say of it together. Zero-shot and
-// the trivial baseline are the same for all shots and seeds.
+// SweepSetting is a benchmark's target, a model and a decoder, with what the runs of a sweep say of it together. What it says of
+// data and weights is that of the first of its runs that is done.
 type SweepSetting struct {
-	Name       string            `json:"name"`
-	Benchmark  string            `json:"benchmark"`
-	Title      string            `json:"title"`
-	Task       string            `json:"task"`
-	Target     string            `json:"target"`
-	Model      string            `json:"model"`
-	ModelTitle string            `json:"model_title"`
-	Decoder    string            `json:"decoder"`
-	Cases      int               `json:"cases"`
-	Volumes    int               `json:"volumes,omitempty"`
-	Before     string            `json:"before"` // label of the zero-shot prompt that is compared with
-	ZeroShot   Float             `json:"zero_shot_dice"`
-	ZeroShotCI Interval          `json:"zero_shot_ci95"`
-	Trivial    Float             `json:"trivial_dice"`
-	Reference  map[string]string `json:"reference,omitempty"`
-	Facts      map[string]string `json:"facts"` // hashes of data and weights, citation, device: what a repeat needs
-	Points     []SweepPoint      `json:"points"`
-	Gains      []SweepDifference `json:"gains"` // of each number of shots on zero-shot
-	Steps      []SweepDifference `json:"steps"` // of each number of shots on a smaller one
-	Plateau    *SweepPlateau     `json:"plateau,omitempty"`
-	Curve      *SweepCurve       `json:"curve,omitempty"`
-}
-
-// SweepPoint sums up the runs with one number of shots.
-type SweepPoint struct {
-	Shots   int      `json:"shots"`
-	Seeds   []int64  `json:"seeds"` // of the runs that are done
-	Mean    Float    `json:"mean"`
-	CI95    Interval `json:"ci95"`     // over seeds and cases
-	SDSeeds Float    `json:"sd_seeds"` // of the runs' means
-	SDCases Float    `json:"sd_cases"` // of the cases' means over seeds
-}
-
-// SweepDifference is the Dice of one number of shots less that of another, or of zero-shot, paired by seed and case.
-type SweepDifference struct {
-	Shots      int      `json:"shots"`
-	Against    int      `json:"against"` // shots; 0: zero-shot
-	Difference Float    `json:"difference"`
-	CI95       Interval `json:"ci95"`   // over seeds and cases
-	Effect     Float    `json:"effect"` // mean over standard deviation of the cases' differences
-	P          Float    `json:"p"`      // exact Wilcoxon signed-rank test over the cases' means over seeds
-	PHolm      Float    `json:"p_holm"` // adjusted for the tests of the setting
-	N          int      `json:"n"`      // cases
-	Better     int      `json:"better"` // of them
-	Test       string   `json:"test"`   // in words
-	Seeds      int      `json:"seeds"`  // that both have
-}
-
-// SweepPlateau is the number of shots beyond which more images no longer help.
-type SweepPlateau struct {
-	Shots    int            `json:"shots"` // 0: not reached by the sweep
-	Margin   Float          `json:"margin"`
-	Share    []PlateauShare `json:"share"` // of the resamples, by number of shots: how sure that is
-	Interval [2]int         `json:"interval"`
-}
-
-// PlateauShare is how often the plateau lay at a number of shots; 0 shots: beyond all.
-type PlateauShare struct {
-	Shots int   `json:"shots"`
-	Share Float `json:"share"`
-}
-
-// SweepCurve is the learning curve Dice = A - B shots^-C and what it predicts.
-type SweepCurve struct {
-	A          Float             `json:"a"`
-	B          Float             `json:"b"`
-	C          Float             `json:"c"`
-	Shots      int               `json:"predicted_shots"` // twice the largest number
-	Prediction Float             `json:"prediction"`
-	CI95       Interval          `json:"ci95"`
-	Check      *SweepCheck       `json:"check,omitempty"`
-	Points     []SweepCurvePoint `json:"points"` // of the drawn curve
-}
-
-// SweepCurvePoint is a point of the fitted curve.
-type SweepCurvePoint struct {
-	Shots Float    `json:"shots"`
-	Dice  Float    `json:"dice"`
-	CI95  Interval `json:"ci95"`
-}
-
-// SweepCheck is the last number of shots, predicted by the curve through the others.
-type SweepCheck struct {
-	Shots      int      `json:"shots"`
-	Prediction Float    `json:"prediction"`
-	CI95       Interval `json:"ci95"`
-	Measured   Float    `json:"measured"`
-	Inside     bool     `json:"inside"` // the measured value lies in the interval
+	Name          string            `json:"name"`
+	Benchmark     string            `json:"benchmark"`
+	Title         string            `json:"title"`
+	Task          string            `json:"task"`
+	Target        string            `json:"target"`
+	Layout        string            `json:"layout"`
+	Citation      string            `json:"citation"`
+	Model         string            `json:"model"`
+	ModelTitle    string            `json:"model_title"`
+	WeightsFile   string            `json:"weights_file"`
+	WeightsSHA256 string            `json:"weights_sha256"`
+	Decoder       string            `json:"decoder"`
+	Device        string            `json:"device"`
+	Threads       int               `json:"threads"`
+	Before        string            `json:"before"` // the zero-shot prompt that is compared with, in words
+	Trivial       Float             `json:"trivial_dice"`
+	Reference     map[string]string `json:"reference,omitempty"`
+	Statistics    *SweepStatistics  `json:"statistics"`      // of Dice; nil where no run is done
+	Error         string            `json:"error,omitempty"` // why there are no statistics of runs that are done
 }
 
 // SweepTotals are the work of a sweep.
 type SweepTotals struct {
-	Images    int     `json:"encoded_images"`
+	Images    int     `json:"encoded_images"` // that went through the encoder
 	Views     int     `json:"encoded_views"`
-	Seconds   float64 `json:"seconds"` // of all runs and of the encoding
+	Seconds   float64 `json:"seconds"` // of the runs and of the encoding
 	PeakRSSMB float64 `json:"peak_rss_mb"`
+}
+
+// Names of the files of a run that a sweep is collected from.
+const (
+	ResultsFile = "results.json"
+	CasesFile   = "per_case.csv"
+)
+
+// Collect reads the runs of a sweep's rows from their folders under dir and fills in what they say: each row's Dice, the settings in
+// the order of their first rows, and what the runs took, which is added to the totals. Rows come with status and error. One that is
+// called done and can't be read becomes failed and says why. The seed is that of the resamples.
+func (s *Sweep) Collect(dir string, seed int64) {
+	s.Versions, s.Settings = nil, nil
+	type collected struct {
+		runs     []SweepRun
+		zeroShot []CaseValue
+	}
+	of := map[string]*collected{}
+	for i := range s.Rows {
+		row := &s.Rows[i]
+		row.Dice, row.CI95, row.LeftOut = Undefined, Interval{Undefined, Undefined}, Undefined
+		at := slices.IndexFunc(s.Settings, func(set SweepSetting) bool { return set.Name == row.Setting })
+		if at < 0 {
+			at = len(s.Settings)
+			s.Settings = append(s.Settings, SweepSetting{Name: row.Setting, Benchmark: row.Benchmark, Title: row.Benchmark, Target: row.Target,
+				Model: row.Model, ModelTitle: row.Model, Decoder: row.Decoder, Trivial: Undefined})
+			of[row.Setting] = &collected{}
+		}
+		if row.Status != SweepDone {
+			continue
+		}
+		r, values, zero, err := collectRun(filepath.Join(dir, row.Dir))
+		if err != nil {
+			row.Status, row.Error = SweepFailed, err.Error()
+			continue
+		}
+		c := of[row.Setting]
+		if c.runs == nil {
+			s.Settings[at].describe(r)
+			c.zeroShot = zero
+		}
+		if s.Versions == nil {
+			s.Versions = r.Versions
+		}
+		c.runs = append(c.runs, SweepRun{Shots: row.Shots, Seed: row.Seed, Cases: values})
+		row.Dice, row.CI95, row.LeftOut = r.After.Dice.Mean, r.After.Dice.CI95, r.Training.LeftOutDice
+		row.Seconds, row.PeakRSSMB = r.Seconds.Total, r.PeakRSSMB
+		s.Totals.Images += r.EncodedImages
+		s.Totals.Views += r.EncodedViews
+		s.Totals.Seconds += r.Seconds.Total
+		s.Totals.PeakRSSMB = max(s.Totals.PeakRSSMB, r.PeakRSSMB)
+	}
+	for i := range s.Settings {
+		set := &s.Settings[i]
+		c := of[set.Name]
+		if c.runs == nil {
+			continue
+		}
+		var err error
+		if set.Statistics, err = SummariseSweep(c.runs, c.zeroShot, SweepOptions{Metric: "dice", Margin: DefaultMargin, Seed: seed}); err != nil {
+			set.Error = err.Error()
+		}
+	}
+}
+
+// collectRun reads a run, its Dice by case and that of zero-shot.
+func collectRun(dir string) (r *Results, after, before []CaseValue, err error) {
+	if r, err = ReadResults(filepath.Join(dir, ResultsFile)); err != nil {
+		return nil, nil, nil, err
+	}
+	if r.After == nil || r.Paired == nil {
+		return nil, nil, nil, fmt.Errorf("read %q: %w: it compares nothing with zero-shot", dir, ErrFormat)
+	}
+	rows, err := ReadCasesFile(filepath.Join(dir, CasesFile))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	by := map[string][]CaseResult{}
+	for _, row := range rows {
+		by[row.Method] = append(by[row.Method], row)
+	}
+	after, err = CaseValues(by[MethodAfter], "dice")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	before, err = CaseValues(by[r.Paired.Before], "dice")
+	return r, after, before, err
+}
+
+// describe takes over what the runs of a setting share.
+func (s *SweepSetting) describe(r *Results) {
+	s.Title, s.Task, s.Layout, s.Citation, s.ModelTitle = r.Title, r.Task, r.Layout, r.Citation, r.ModelTitle
+	s.WeightsFile, s.WeightsSHA256, s.Device, s.Threads, s.Reference = r.WeightsFile, r.WeightsSHA256, r.Device, r.Threads, r.Reference
+	if m := r.Before[r.Paired.Before]; m != nil {
+		s.Before = m.Label
+	}
+	if r.Trivial != nil {
+		s.Trivial = r.Trivial.Dice
+	}
 }
 
 // WriteSweep writes sweep.json, which is replaced as a whole or not at all. It sets the schema.
