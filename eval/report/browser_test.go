@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -401,5 +402,32 @@ func TestComparisonPageInABrowser(t *testing.T) {
 	b.filters("vessels", 1)
 	b.slides()
 	b.shoot(file, "comparison")
+	b.checkQuiet()
+}
+
+func TestSweepPageInABrowser(t *testing.T) {
+	b := openBrowser(t)
+	for settings, name := range map[int]string{1: "sweep", 2: "sweep-two"} {
+		dir := t.TempDir()
+		s := swept(t, dir, settings)
+		s.Collect(dir, 1)
+		if err := WriteSweep(dir, s); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, HTMLFile)
+		b.open(file, 1280)
+		var shots []string
+		for _, n := range []int{1, 3, 5, 10, 20} {
+			for range 3 * settings {
+				shots = append(shots, fmt.Sprint(n))
+			}
+		}
+		rising := strings.Join(shots, " ")
+		slices.Reverse(shots)
+		b.sorts("table.runs", 2, rising, strings.Join(shots, " "))
+		b.filters("20 shots", 3*settings)
+		b.filters("failed", 1)
+		b.shoot(file, name)
+	}
 	b.checkQuiet()
 }

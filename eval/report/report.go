@@ -18,8 +18,8 @@ import (
 
 // Names of the files and the folder of a run that a report is made of and written as.
 const (
-	ResultsFile  = "results.json"
-	CasesFile    = "per_case.csv"
+	ResultsFile  = eval.ResultsFile
+	CasesFile    = eval.CasesFile
 	ConfigFile   = "config.toml"
 	TrainLogFile = "train.jsonl" // of the run's own decoder; of others train.DECODER.jsonl
 	OverlayDir   = "overlays"

@@ -44,8 +44,12 @@ func (s *svg) text(class, anchor string, x, y float64, text string) {
 	fmt.Fprintf(&s.b, `<text class="%s" text-anchor="%s" x="%s" y="%s">%s</text>`+"\n", class, anchor, px(x), px(y), html.EscapeString(text))
 }
 
-func (s *svg) polyline(class string, points [][2]float64) {
-	fmt.Fprintf(&s.b, `<polyline class="%s" points="`, class)
+func (s *svg) polyline(class string, points [][2]float64) { s.path("polyline", class, points) }
+
+func (s *svg) polygon(class string, points [][2]float64) { s.path("polygon", class, points) }
+
+func (s *svg) path(element, class string, points [][2]float64) {
+	fmt.Fprintf(&s.b, `<%s class="%s" points="`, element, class)
 	for i, p := range points {
 		if i > 0 {
 			s.b.WriteByte(' ')
