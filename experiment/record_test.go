@@ -42,12 +42,12 @@ func TestWhatDiffersFromTheRecordIsNamed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rec := &Record{Dir: "runs/a", Split: &data.Split{DataSHA256: "dd"}, note: runFile{Tested: "tt"}, Results: &eval.Results{
+			rec := &Record{Dir: "runs/a", Split: &data.Split{Benchmark: cfg.Benchmark, Target: "vessels", DataSHA256: "dd"}, note: runFile{Tested: "tt"}, Results: &eval.Results{
 				WeightsSHA256: "ww", ConfigSHA256: hash, Device: "cpu", Threads: 2,
 				Versions: map[string]string{"samtune": "0.1.0", "libtorch": tensor.Version(), "go": runtime.Version()},
 			}}
 			c.change(rec)
-			r := &Run{cfg: cfg, decl: &data.Decl{Name: cfg.Benchmark}, dev: dev, split: &data.Split{DataSHA256: "dd"}, bench: &data.Benchmark{Title: "Eyes"},
+			r := &Run{cfg: cfg, decl: &data.Decl{Name: cfg.Benchmark}, dev: dev, split: &data.Split{DataSHA256: "dd"}, bench: &data.Benchmark{Name: cfg.Benchmark, Title: "Eyes", Targets: []string{"vessels"}},
 				model: &model.Model{SHA256: "ww"}, opt: Options{Version: "0.1.0", Tuned: &Tuned{SHA256: "tt"}}}
 			differs, err := rec.verify(r)
 			if got := strings.Join(differs, "; "); !strings.Contains(got, c.differs) || (got == "") != (c.differs == "") {
