@@ -33,7 +33,7 @@ func TestWhatDiffersFromTheRecordIsNamed(t *testing.T) {
 		"samtune":           {func(rec *Record) { rec.Results.Versions["samtune"] = "0.0.9" }, "samtune was 0.0.9 and is 0.1.0", ""},
 		"settings":          {func(rec *Record) { rec.Results.ConfigSHA256 = "00" }, "", "the settings in config.toml"},
 		"weights":           {func(rec *Record) { rec.Results.WeightsSHA256 = "00" }, "", "the weights"},
-		"other cases":       {func(rec *Record) { rec.Split.DataSHA256 = "00" }, "", "another split is drawn"},
+		"other cases":       {func(rec *Record) { rec.Split.DataSHA256 = "00" }, "", "lists 0 training"},
 		"fine-tuned weight": {func(rec *Record) { rec.note.Tested = "00" }, "", "the fine-tuned weights"},
 	} {
 		t.Run(name, func(t *testing.T) {

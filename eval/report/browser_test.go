@@ -293,9 +293,7 @@ func TestRunPageInABrowser(t *testing.T) {
 	b.open(file, 1280)
 
 	var dice, falling []string
-	for _, c := range strings.Fields(b.column("table.cases", 3)) {
-		dice = append(dice, c)
-	}
+	dice = append(dice, strings.Fields(b.column("table.cases", 3))...)
 	if len(dice) != 20 {
 		t.Fatalf("column holds %q", dice)
 	}
