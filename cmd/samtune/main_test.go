@@ -359,7 +359,7 @@ func TestListings(t *testing.T) {
 		args []string
 		says []string
 	}{
-		"data list":      {[]string{"data", "list", "--data", ""}, []string{"drive", "fundus", "not found", "20 + 12 cases"}},
+		"data list":      {[]string{"data", "list", "--data", ""}, []string{"drive", "fundus", "not here", "20 + 12 cases"}},
 		"data show":      {[]string{"data", "show", "drive"}, []string{"Staal", "21_training.tif"}},
 		"data check":     {[]string{"data", "check", "fundus"}, []string{"generated pictures read in", "0 problems"}},
 		"weights list":   {[]string{"weights", "list"}, []string{"lite_medsam", "79d8c9dca6db"}},
