@@ -27,7 +27,7 @@ SAMTUNE = Path(__file__).resolve().parent.parent / "bin" / "samtune"
 PACKAGES = ["slurm-wlm", "munge"]
 PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scontrol"]
 NODES = ["node1", "node2"]
-RUNS, LONGEST = 12, 900  # seconds until the whole test gives up
+RUNS, LONGEST = 12, 1800  # seconds until the whole test gives up
 
 # Runs that take seconds each: a short training whose middle is easy to hit.
 SETTINGS = ["views.grid=1", "train.steps=12", "train.checkpoint_every=2", "train.validate_every=6", "train.threads=1", "train.device=cpu", 'eval.prompts=["box"]']
@@ -287,7 +287,7 @@ def test(work, cluster):
     cluster.start_node("node2")
     until("node2 is back", 60, lambda: "down" not in "".join(cluster.states()))
     say("node2 is back")
-    until("the queue is empty", 400, lambda: not cluster.queue())
+    until("the queue is empty", 700, lambda: not cluster.queue())
 
     status = json.loads(call(SAMTUNE, "sweep", "status", sweep, "--json"))
     if status["done"] != RUNS:
@@ -304,7 +304,7 @@ def test(work, cluster):
     if "done" not in answer or cluster.queue():
         raise Failed(f"a sweep that is done was submitted again: {answer}")
 
-    call(SAMTUNE, "sweep", "run", local, "--jobs", 2, timeout=400)
+    call(SAMTUNE, "sweep", "run", local, "--jobs", 2, timeout=700)
     files = 0
     for row in rows:
         here, there = result_files(local / row["dir"]), result_files(sweep / row["dir"])
