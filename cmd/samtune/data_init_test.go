@@ -88,8 +88,10 @@ func TestOwnData(t *testing.T) {
 	}
 
 	runs := t.TempDir()
-	args := append(short(t, "", "--benchmark", file, "--target", "cup", "--runs", runs), "--set", "eval.prompts=[\"box\"]")
-	if code, _, errOut = call(args...); code != 0 {
+	args := func(out string) []string {
+		return head(short(t, out, "--benchmark", file, "--target", "cup", "--decoder", "linear", "--runs", runs))
+	}
+	if code, _, errOut = call(args("")...); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
 	found, err := filepath.Glob(filepath.Join(runs, "our_eyes-3shot-seed1-*"))
@@ -104,8 +106,7 @@ func TestOwnData(t *testing.T) {
 	t.Run("an edited file is another run", func(t *testing.T) {
 		for change, same := range map[string]bool{"# a remark\n": true, "[patient]\nid = '^eye_(.)'\n": false} {
 			write(t, []byte(text+change), file)
-			again := append(short(t, run, "--benchmark", file, "--target", "cup"), "--set", "eval.prompts=[\"box\"]")
-			code, _, errOut := call(again...)
+			code, _, errOut := call(args(run)...)
 			if finished := code == 0 && strings.Contains(errOut, "finished run found"); finished != same {
 				t.Errorf("with %q: exit code %d: %s", change, code, errOut)
 			}
