@@ -71,7 +71,7 @@ func (a *app) dataInit(folder, out, name string, again bool) error {
 	if err != nil {
 		return err
 	}
-	b, err := d.Open(data.Options{})
+	_, err = d.Open(data.Options{})
 	if err != nil {
 		fmt.Fprintln(a.out, text)
 		return fmt.Errorf("the declaration above is what was guessed, and it does not open, so it is not written: %w", err)
@@ -79,7 +79,7 @@ func (a *app) dataInit(folder, out, name string, again bool) error {
 	if err := renameio.WriteFile(target, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write %q: %w", out, err)
 	}
-	return a.told(g, b, out)
+	return a.told(g, out)
 }
 
 // beside is how a file in from names a folder: relative where it lies beneath.
@@ -91,7 +91,7 @@ func beside(from, folder string) string {
 }
 
 // told loads some cases from the file that was written and says what is in them and what comes next.
-func (a *app) told(g *guess.Guess, written *data.Benchmark, out string) error {
+func (a *app) told(g *guess.Guess, out string) error {
 	b, err := data.Open(out, data.Options{})
 	if err != nil {
 		return err
