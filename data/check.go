@@ -60,16 +60,15 @@ type Range struct {
 
 // SideReport sums up one side of the split.
 type SideReport struct {
-	Side     string  `json:"side"` // "pool" or "test"
-	Cases    int     `json:"cases"`
-	Volumes  int     `json:"volumes,omitempty"`
-	Patients int     `json:"patients"`
-	Width    Range   `json:"width"` // pixels of the cases
-	Height   Range   `json:"height"`
-	Slices   *Range  `json:"slices,omitempty"` // of a volume, whether or not they are cases
-	Values   *Range  `json:"values,omitempty"` // of the files, before any window; missing where no file is
-	Channels []int   `json:"channels"`         // numbers of channels that differ in a case: 1 is grey
-	targets  []share // by target, as Report.Targets
+	Side     string `json:"side"` // "pool" or "test"
+	Cases    int    `json:"cases"`
+	Volumes  int    `json:"volumes,omitempty"`
+	Patients int    `json:"patients"`
+	Width    Range  `json:"width"` // pixels of the cases
+	Height   Range  `json:"height"`
+	Slices   *Range `json:"slices,omitempty"` // of a volume, whether or not they are cases
+	Values   *Range `json:"values,omitempty"` // of the files, before any window; missing where no file is
+	Channels []int  `json:"channels"`         // numbers of channels that differ in a case: 1 is grey
 }
 
 // TargetReport sums up the masks of one target on one side of the split. Foreground is the share of the valid region; of volumes
