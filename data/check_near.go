@@ -7,9 +7,10 @@ import (
 	"github.com/corona10/goimagehash"
 )
 
-// nearBits is up to how many of the 256 bits of their perceptual hashes two pictures are nearly the same. Copies that were packed
-// as JPEG, resized or made brighter differ by 0 to 12 bits. Over 18 real data sets different pictures of different patients differ by
-// 18 and more (DRIVE's retinas, all round and red), neighbouring slices by 6 and more, frames of a video by 46.
+// nearBits is up to how many of the 256 bits of their perceptual hashes two pictures are nearly the same. Of 100 pictures of 17 data
+// sets, copies that were resized or made a tenth brighter differ by at most 10 bits, those packed as JPEG of quality 40 by at most 12
+// but for one of 14. Of 23369 pairs those of different patients differ by 18 bits and more (DRIVE's retinas, all round and red; 46 in the
+// other sets), neighbouring slices and frames of one patient by 4 and more.
 const nearBits = 12
 
 // hashSide is the side of the square of frequencies whose signs are the hash.
