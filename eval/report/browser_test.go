@@ -423,7 +423,7 @@ func TestSweepPageInABrowser(t *testing.T) {
 		rising := strings.Join(shots, " ")
 		slices.Reverse(shots)
 		b.sorts("table.runs", 2, rising, strings.Join(shots, " "))
-		b.filters("20 shots", 3*settings)
+		b.filters("linear", 15)
 		b.filters("failed", 1)
 		b.shoot(file, name)
 	}

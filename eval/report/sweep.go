@@ -137,28 +137,44 @@ func judgeShots(c *eval.ShotsComparison) outcome {
 	return judge(&eval.Paired{Difference: c.Difference, CI95: c.CI95, P: c.PHolm})
 }
 
-// settingSentences say in plain words what changed, how sure that is, and how many images are enough.
-func settingSentences(set *eval.SweepSetting) []string {
+// settingVerdict says in plain words what fine-tuning on the largest number of images changed and how sure that is.
+func settingVerdict(set *eval.SweepSetting) verdict {
 	s := set.Statistics
 	if s == nil || len(s.Shots) == 0 {
-		return []string{joinNonEmpty(": ", "Nothing can be said", joinNonEmpty("", set.Error, map[bool]string{true: "no run is done"}[set.Error == ""])) + "."}
+		why := set.Error
+		if why == "" {
+			why = "no run is done"
+		}
+		return verdict{Lead: "Nothing can be said: " + why}
 	}
 	last := s.Shots[len(s.Shots)-1]
 	images := count(last.Shots, "image", "images")
-	out := []string{fmt.Sprintf("Fine-tuning on %s reaches mean Dice %s.", images, number(last.Mean, 3))}
-	if c := comparisonOf(s, 0, last.Shots); c != nil && s.ZeroShot != nil {
-		detail := fmt.Sprintf("(difference %s, 95 %% interval %s, p = %s after Holm; %s, %d of %s better).", signed(c.Difference, 3), interval(c.CI95, 3),
-			probability(c.PHolm), count(c.Seeds, "draw of images", "draws of images"), c.Wins, count(c.N, "case", "cases"))
-		from, to := number(s.ZeroShot.Mean, 3), number(last.Mean, 3)
-		switch judgeShots(c) {
-		case raised:
-			out[0] = fmt.Sprintf("Fine-tuning on %s raised mean Dice from %s zero-shot to %s %s", images, from, to, detail)
-		case lowered:
-			out[0] = fmt.Sprintf("Fine-tuning on %s lowered mean Dice from %s zero-shot to %s %s", images, from, to, detail)
-		default:
-			out[0] = fmt.Sprintf("No difference to zero-shot is confirmed: mean Dice is %s zero-shot and %s after fine-tuning on %s %s", from, to, images, detail)
-		}
+	c := comparisonOf(s, 0, last.Shots)
+	if c == nil || s.ZeroShot == nil {
+		return verdict{Lead: fmt.Sprintf("Fine-tuning on %s reaches mean Dice %s; it was not compared with zero-shot", images, number(last.Mean, 3))}
 	}
+	v := verdict{Outcome: judgeShots(c), Detail: fmt.Sprintf("difference %s, 95 %% interval %s, p = %s after Holm; %s, %d of %s better", signed(c.Difference, 3),
+		interval(c.CI95, 3), probability(c.PHolm), count(c.Seeds, "draw of images", "draws of images"), c.Wins, count(c.N, "case", "cases"))}
+	from, to := number(s.ZeroShot.Mean, 3), number(last.Mean, 3)
+	switch v.Outcome {
+	case raised:
+		v.Lead = fmt.Sprintf("Fine-tuning on %s raised mean Dice from %s zero-shot to %s", images, from, to)
+	case lowered:
+		v.Lead = fmt.Sprintf("Fine-tuning on %s lowered mean Dice from %s zero-shot to %s", images, from, to)
+	default:
+		v.Lead = fmt.Sprintf("No difference to zero-shot is confirmed: mean Dice is %s zero-shot and %s after fine-tuning on %s", from, to, images)
+	}
+	return v
+}
+
+// settingSentences say what changed, how sure that is, and how many images are enough.
+func settingSentences(set *eval.SweepSetting) []string {
+	s := set.Statistics
+	out := []string{settingVerdict(set).sentence()}
+	if s == nil || len(s.Shots) == 0 {
+		return out
+	}
+	last := s.Shots[len(s.Shots)-1]
 	if last.BetweenSeeds.N < 2 {
 		out = append(out, "With one draw of images nothing is known about another one.")
 	}
@@ -206,9 +222,9 @@ func curveSentence(s *eval.SweepStatistics) string {
 }
 
 // sweepVerdict sums up all settings; of one it is what that showed.
-func sweepVerdict(s *eval.Sweep) string {
+func sweepVerdict(s *eval.Sweep) verdict {
 	if len(s.Settings) == 1 {
-		return settingSentences(&s.Settings[0])[0]
+		return settingVerdict(&s.Settings[0])
 	}
 	var n, up, down, sufficient int
 	for _, set := range s.Settings {
@@ -228,13 +244,13 @@ func sweepVerdict(s *eval.Sweep) string {
 		}
 	}
 	if n == 0 {
-		return "No run of this sweep is done."
+		return verdict{Lead: "No run of this sweep is done"}
 	}
 	text := fmt.Sprintf("Fine-tuning on the largest number of images raised mean Dice in %d of %s, confirmed after Holm's correction", up, count(n, "setting", "settings"))
 	if down > 0 {
 		text += fmt.Sprintf("; it lowered it in %d", down)
 	}
-	return text + fmt.Sprintf("; in %d fewer images are shown to be enough.", sufficient)
+	return verdict{Lead: text + fmt.Sprintf("; in %d fewer images are shown to be enough", sufficient)}
 }
 
 // sweepCSV has a line for each run with all numbers in full, then one for each number of shots of each setting.

@@ -10,7 +10,7 @@ import (
 // sweepText is what a sweep's page says, already in words and digits.
 type sweepText struct {
 	frame
-	Verdict  string
+	Verdict  verdict
 	More     []string // of a single setting: the rest of what it says
 	Facts    []factGroup
 	Settings []settingText
@@ -182,7 +182,7 @@ func padded(values ...string) []string {
 func (p *sweepText) markdown() []byte {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	say("# %s\n\n%s\n", plain(p.Title), plain(joinNonEmpty(" ", append([]string{p.Verdict}, p.More...)...)))
+	say("# %s\n\n%s\n", plain(p.Title), plain(joinNonEmpty(" ", append([]string{p.Verdict.sentence()}, p.More...)...)))
 	for _, g := range p.Facts {
 		bullets(say, g.Facts)
 	}

@@ -31,7 +31,7 @@ func shotsPlot(id string, sweep *eval.Sweep, set *eval.SweepSetting) template.HT
 		x.from, x.to = x.from-1, x.to+1
 	}
 	at := func(shots float64) float64 { return x.at(math.Log(shots)) }
-	s := newSVG(id+"-plot", "Mean Dice over the number of images", plateauSentence(st)+" "+curveSentence(st), plotWidth, top+height+44)
+	s := newSVG(id+"-plot", "Mean Dice over the number of images", plateauSentence(st)+" "+curveSentence(st), plotWidth+60, top+height+44)
 	for _, v := range ticks(from, to, step) {
 		s.line("grid", left, y.at(v), right, y.at(v))
 		s.text("tick", "end", left-8, y.at(v)+4, decimal(v, digits))
@@ -59,7 +59,7 @@ func shotsPlot(id string, sweep *eval.Sweep, set *eval.SweepSetting) template.HT
 	key := top + 10
 	entry := func(name string, sign func(x, y float64)) {
 		sign(right+24, key)
-		s.text("tick", "start", right+58, key+4, clip(name, 30))
+		s.text("tick", "start", right+58, key+4, clip(name, 36))
 		key += 22
 	}
 	s.polygon("band", band)

@@ -133,7 +133,7 @@ func TestSweepSentences(t *testing.T) {
 	dir := t.TempDir()
 	s := swept(t, dir, 2)
 	s.Collect(dir, 1)
-	if got, want := sweepVerdict(s), "Fine-tuning on the largest number of images raised mean Dice in 2 of 2 settings"; !strings.HasPrefix(got, want) {
+	if got, want := sweepVerdict(s).sentence(), "Fine-tuning on the largest number of images raised mean Dice in 2 of 2 settings"; !strings.HasPrefix(got, want) {
 		t.Errorf("%q", got)
 	}
 	p := s.Settings[0].Statistics.Plateau
