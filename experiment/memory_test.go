@@ -4,8 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
+	"samtune/data"
 	"samtune/eval"
 )
 
@@ -44,5 +46,27 @@ func TestMemory(t *testing.T) {
 				t.Errorf("%s at byte %d of %s: %+v", name, i, filepath.Base(m.path("q")), got)
 			}
 		}
+	}
+}
+
+// TestPackedMasks takes a mask that comes back as it was, in far fewer bytes than pixels.
+func TestPackedMasks(t *testing.T) {
+	m := data.NewMask(565, 584)
+	for i := range m.Pix {
+		if i%565 > 200 && i%565 < 208 || i%97 == 0 {
+			m.Pix[i] = 1
+		}
+	}
+	p := packMask(m)
+	got, err := p.unpack()
+	if err != nil || !slices.Equal(got.Pix, m.Pix) || got.Width != 565 || got.Height != 584 {
+		t.Errorf("%v: another mask", err)
+	}
+	if len(p.packed) > len(m.Pix)/10 {
+		t.Errorf("%d pixels take %d bytes", len(m.Pix), len(p.packed))
+	}
+	p.packed = p.packed[:len(p.packed)/2]
+	if _, err := p.unpack(); err == nil {
+		t.Error("half of a mask was unpacked")
 	}
 }
