@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -98,7 +99,7 @@ func begin(dir string, task int) (func(error) error, error) {
 		stop()
 		<-ended
 		s.Ended = time.Now().UTC()
-		if failed != nil {
+		if failed != nil && !errors.Is(failed, context.Canceled) { // one that was asked to end is left for another time
 			s.Failed, s.Error = true, failed.Error()
 		}
 		return s.write(dir)

@@ -262,6 +262,20 @@ func TestStatusTellsRunningFromKilled(t *testing.T) {
 	}
 }
 
+func TestTaskThatWasAskedToEndHasNotFailed(t *testing.T) {
+	dir, p := t.TempDir(), planOf("plain")
+	end, err := begin(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := end(fmt.Errorf("encode: %w", context.Canceled)); err != nil {
+		t.Fatal(err)
+	}
+	if s := Look(dir, p); s.Failed != 0 || s.Left != 4 || s.Rows[0].Attempts != 1 {
+		t.Errorf("status %+v", s)
+	}
+}
+
 func TestTasksThatAreNotThere(t *testing.T) {
 	p := planOf("plain")
 	for _, index := range []int{-1, 4} {

@@ -54,7 +54,10 @@ func RunTask(ctx context.Context, dir string, p *Plan, index int, env Env) error
 	if errors.Is(err, experiment.ErrFinished) { // by a process that was waited for
 		err = nil
 	}
-	return errors.Join(err, end(err))
+	if noted := end(err); noted != nil {
+		return errors.Join(err, noted)
+	}
+	return err
 }
 
 func (p *Plan) execute(ctx context.Context, dir string, rows []Row, env Env) error {
