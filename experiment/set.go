@@ -283,6 +283,7 @@ func (s *set) execute(ctx context.Context) error {
 		if !s.wanted[i] {
 			continue
 		}
+		r.started = time.Now().Add(-time.Duration(share * (encode + fit + test) * float64(time.Second))) // its share of what was done for all
 		if err := r.zeroShot(ctx); err != nil {
 			return err
 		}
