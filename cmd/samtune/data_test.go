@@ -230,8 +230,8 @@ func TestFinetuneTakesASplitFile(t *testing.T) {
 			}
 		})
 	}
-	t.Run("in a learning curve", func(t *testing.T) {
-		code, _, errOut := call("curve", "--set", "split="+file, "--weights", args[2], "--out", t.TempDir())
+	t.Run("in a sweep", func(t *testing.T) {
+		code, _, errOut := call("sweep", "--set", "split="+file, "--weights", args[2], "--out", t.TempDir())
 		if code != exitUsage || !strings.Contains(errOut, "draws its own shots") {
 			t.Errorf("exit code %d: %s", code, errOut)
 		}

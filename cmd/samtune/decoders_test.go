@@ -206,7 +206,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("compare.csv holds %q", lines)
 	}
 	page := string(read(t, out, "report.html"))
-	if !strings.Contains(page, "register at") || strings.Count(page, "<img ") != 1 {
+	if !strings.Contains(page, "register at") || strings.Count(page, `<image class="picture"`) != 1 {
 		t.Error("the page does not say how to get DRIVE, or has no picture of the fundus")
 	}
 	read(t, out, "report.md")

@@ -154,7 +154,7 @@ func TestRepeatIsOfTheSameDataAndWeights(t *testing.T) {
 		changed := bytes.Clone(old)
 		changed[len(changed)/2] ^= 1
 		write(t, changed, path)
-		if code, out, errOut := call("repro", dir); code != exitData || out != "" || !strings.Contains(errOut, "[02] have changed") {
+		if code, out, errOut := call("repro", dir); code != exitData || out != "" || !strings.Contains(errOut, "02: of the test case the pixels of the picture have changed") {
 			t.Errorf("exit code %d: %s%s", code, out, errOut)
 		}
 	})

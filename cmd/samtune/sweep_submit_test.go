@@ -11,6 +11,7 @@ import (
 
 // TestSweepSubmit looks at what is written and refused without a cluster; make test-slurm has one.
 func TestSweepSubmit(t *testing.T) {
+	t.Setenv("SAMTUNE_DATA", "")
 	root := t.TempDir()
 	dir := filepath.Join(root, "my sweep")
 	weights := filepath.Join(root, "sam.pth")
