@@ -303,17 +303,14 @@ func (s *set) execute(ctx context.Context) error {
 	return nil
 }
 
-// score segments and scores every test case with all heads in one pass over its features.
+// score segments every test case with all heads in one pass over its features, and scores those of runs that are not
+// finished: with fewer heads in a pass the others' last digits would not be the same.
 func (s *set) score(ctx context.Context, h *train.HeadFeatures, heads []*train.Head) error {
 	var which []int
 	for i, t := range s.task {
 		if s.wanted[i] && !slices.Contains(which, t) {
 			which = append(which, t)
 		}
-	}
-	used := make([]*train.Head, len(which))
-	for i, t := range which {
-		used[i] = heads[t]
 	}
 	s.scores = map[int][]eval.CaseResult{}
 	stage := s.opt.Progress.Begin("test", len(s.tests))
@@ -323,13 +320,17 @@ func (s *set) score(ctx context.Context, h *train.HeadFeatures, heads []*train.H
 		}
 		var segs []*train.Segmentation
 		err := s.dev.Run(func(scope *tensor.Scope) (err error) {
-			segs, err = h.SegmentAll(scope, sample, used)
+			segs, err = h.SegmentAll(scope, sample, heads)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		rows, err := s.scoreAll(sample, segs)
+		scored := make([]*train.Segmentation, len(which))
+		for i, t := range which {
+			scored[i] = segs[t]
+		}
+		rows, err := s.scoreAll(sample, scored)
 		if err != nil {
 			return err
 		}
@@ -338,7 +339,7 @@ func (s *set) score(ctx context.Context, h *train.HeadFeatures, heads []*train.H
 		}
 		for i, r := range s.runs {
 			if s.wanted[i] {
-				seg := segs[slices.Index(which, s.task[i])]
+				seg := segs[s.task[i]]
 				r.hold(eval.MethodAfter, sample, seg.Mask, r.histogram(sample, seg))
 			}
 		}
