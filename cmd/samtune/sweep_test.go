@@ -90,6 +90,18 @@ func TestSweep(t *testing.T) {
 			t.Errorf("exit code %d: %s", code, errOut)
 		}
 	})
+	t.Run("one of those fitted together is done again", func(t *testing.T) {
+		dir := filepath.Join(whole, status.Rows[3].Dir)
+		for _, name := range []string{"results.json", "per_case.csv"} {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, _, errOut := call("sweep", "run", whole, "--index", "3"); code != 0 {
+			t.Fatalf("exit code %d: %s", code, errOut)
+		}
+		sameFiles(t, resultFiles(t, whole), want)
+	})
 	t.Run("killed and started again", func(t *testing.T) {
 		dir := t.TempDir()
 		for after := 400 * time.Millisecond; ; after += 600 * time.Millisecond {
