@@ -207,22 +207,27 @@ func (p *Plan) members(r Row) []Row {
 	if !p.together(r) {
 		return []Row{r}
 	}
+	return p.rowsOf(r.Setting)
+}
+
+// rowsOf are the rows of a setting.
+func (p *Plan) rowsOf(setting string) []Row {
 	var out []Row
-	for _, other := range p.Runs {
-		if other.Setting == r.Setting {
-			out = append(out, other)
+	for _, r := range p.Runs {
+		if r.Setting == setting {
+			out = append(out, r)
 		}
 	}
 	return out
 }
 
-func (p *Plan) together(r Row) bool { return experiment.Together(p.config(r)) }
+func (p *Plan) together(r Row) bool { return experiment.Together(&p.setting(r).Config) }
 
-// config is what a row's setting says.
-func (p *Plan) config(r Row) *configs.Run {
+// setting is a row's; nil where the plan does not hold it, which check refuses.
+func (p *Plan) setting(r Row) *Setting {
 	for i := range p.Settings {
 		if p.Settings[i].Name == r.Setting {
-			return &p.Settings[i].Config
+			return &p.Settings[i]
 		}
 	}
 	return nil
@@ -291,7 +296,7 @@ func (p *Plan) check(path string) error {
 		switch {
 		case r.Index != i:
 			return bad("run %d has the index %d", i, r.Index)
-		case p.config(r) == nil:
+		case p.setting(r) == nil:
 			return bad("run %d is of the setting %q, which it does not hold", i, r.Setting)
 		case !filepath.IsLocal(r.Dir) || !strings.HasPrefix(r.Dir, RunsDir) || len(r.Hash) < 12 || !strings.HasSuffix(r.Dir, r.Hash[:12]):
 			return bad("the folder of run %d is %q, want one under %s that ends in its hash %.12s", i, r.Dir, RunsDir, r.Hash)

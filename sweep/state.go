@@ -56,11 +56,14 @@ func (s *state) running(sign time.Time) bool {
 	return s.Attempts > 0 && s.Ended.IsZero() && time.Since(sign) < stale
 }
 
-func (s *state) write(dir string) error {
-	text, err := json.Marshal(s)
+func (s *state) write(dir string) error { return note(statePath(dir, s.Task), s) }
+
+// note writes a file of the folder of states.
+func note(path string, what any) error {
+	text, err := json.Marshal(what)
 	if err == nil {
-		if err = os.MkdirAll(filepath.Join(dir, stateDir), 0o755); err == nil {
-			err = renameio.WriteFile(statePath(dir, s.Task), append(text, '\n'), 0o644)
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			err = renameio.WriteFile(path, append(text, '\n'), 0o644)
 		}
 	}
 	if err != nil {

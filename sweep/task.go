@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
-
 	"samtune/experiment"
 )
 
@@ -31,8 +29,12 @@ func (p *Plan) options(setting *Setting, env Env) experiment.Options {
 	return opt
 }
 
-func draw(dir string, r Row) experiment.Draw {
-	return experiment.Draw{Shots: r.Shots, Seed: r.Seed, Hash: r.Hash, Dir: filepath.Join(dir, r.Dir)}
+func draws(dir string, rows []Row) []experiment.Draw {
+	out := make([]experiment.Draw, len(rows))
+	for i, r := range rows {
+		out[i] = experiment.Draw{Shots: r.Shots, Seed: r.Seed, Hash: r.Hash, Dir: filepath.Join(dir, r.Dir)}
+	}
+	return out
 }
 
 // RunTask sees to it that a row's run is done, and with it those that are fitted together with it. What is done is left as it
@@ -61,25 +63,14 @@ func RunTask(ctx context.Context, dir string, p *Plan, index int, env Env) error
 }
 
 func (p *Plan) execute(ctx context.Context, dir string, rows []Row, env Env) error {
-	for i := range p.Settings {
-		setting := &p.Settings[i]
-		if setting.Name != rows[0].Setting {
-			continue
-		}
-		opt := p.options(setting, env)
-		if experiment.Together(opt.Config) {
-			var draws []experiment.Draw
-			for _, r := range rows {
-				draws = append(draws, draw(dir, r))
-			}
-			return experiment.ExecuteTogether(ctx, opt, draws)
-		}
-		d := draw(dir, rows[0])
-		opt.Config.Shots, opt.Config.Seed, opt.Expect, opt.Out = d.Shots, d.Seed, d.Hash, d.Dir
-		_, _, err := experiment.Execute(ctx, opt)
-		return err
+	opt, list := p.options(p.setting(rows[0]), env), draws(dir, rows)
+	if experiment.Together(opt.Config) {
+		return experiment.ExecuteTogether(ctx, opt, list)
 	}
-	return fmt.Errorf("%w: there is no setting %q", ErrPlan, rows[0].Setting)
+	d := list[0]
+	opt.Config.Shots, opt.Config.Seed, opt.Expect, opt.Out = d.Shots, d.Seed, d.Hash, d.Dir
+	_, _, err := experiment.Execute(ctx, opt)
+	return err
 }
 
 // Encode fills the feature cache with a share, from 0 to p.EncodeTasks-1, of what the plan's runs look at. Settings of one benchmark
@@ -102,18 +93,12 @@ func Encode(ctx context.Context, dir string, p *Plan, share int, env Env) error 
 	sum := readEncoded(dir, share)
 	for _, key := range order {
 		var settings []experiment.Options
-		var draws [][]experiment.Draw
+		var of [][]experiment.Draw
 		for _, i := range together[key] {
 			settings = append(settings, p.options(&p.Settings[i], env))
-			var of []experiment.Draw
-			for _, r := range p.Runs {
-				if r.Setting == p.Settings[i].Name {
-					of = append(of, draw(dir, r))
-				}
-			}
-			draws = append(draws, of)
+			of = append(of, draws(dir, p.rowsOf(p.Settings[i].Name)))
 		}
-		e, err := experiment.Encode(ctx, settings, draws, share, p.EncodeTasks)
+		e, err := experiment.Encode(ctx, settings, of, share, p.EncodeTasks)
 		if e != nil {
 			sum.Images, sum.Views, sum.Seconds = sum.Images+e.Images, sum.Views+e.Views, sum.Seconds+e.Seconds
 			sum.PeakRSSMB = max(sum.PeakRSSMB, e.PeakRSSMB)
@@ -140,15 +125,4 @@ func readEncoded(dir string, share int) (e encoded) {
 	return e
 }
 
-func (e encoded) write(dir string, share int) error {
-	text, err := json.Marshal(e)
-	if err == nil {
-		if err = os.MkdirAll(filepath.Join(dir, stateDir), 0o755); err == nil {
-			err = renameio.WriteFile(encodedPath(dir, share), append(text, '\n'), 0o644)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("note what was encoded: %w", err)
-	}
-	return nil
-}
+func (e encoded) write(dir string, share int) error { return note(encodedPath(dir, share), e) }
