@@ -3,12 +3,9 @@
 package experiment
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -341,183 +338,12 @@ func (r *Run) check() error {
 	return nil
 }
 
-// draw draws the shots, or takes the split file's, loads every case of the split and refuses one whose test images are trained on.
-func (r *Run) draw() error {
-	read := r.bench.Loader()
-	load := func(id string) (*data.Sample, error) {
-		if r.samples[id] != nil {
-			return r.samples[id], nil
-		}
-		sample, err := read(id)
-		if sample != nil {
-			r.samples[id] = sample
-		}
-		return sample, err
-	}
-	if r.split != nil {
-		if err := data.Unsound(r.split.Check(r.bench, load)); err != nil {
-			return fmt.Errorf("split %q: %w", r.cfg.Split, err)
-		}
-	} else if err := r.drawNew(load); err != nil {
-		return err
-	}
-	if r.opt.Tuned != nil {
-		return r.opt.Tuned.checkLeaks(r.split)
-	}
-	return nil
-}
-
-// drawNew draws the shots; pixels that a run of the same set has hashed are not hashed again.
-func (r *Run) drawNew(load data.Loader) error {
-	split, err := r.drawn()
-	if err != nil {
-		return err
-	}
-	for _, e := range slices.Concat(split.Train, split.Validation, split.Test) {
-		if _, known := r.entries[e.ID]; known {
-			continue
-		}
-		sample, err := load(e.ID)
-		if err != nil {
-			return err
-		}
-		if r.entries[e.ID], err = data.EntryOf(sample, r.target); err != nil {
-			return err
-		}
-	}
-	r.split = split
-	return split.FillFrom(r.entries)
-}
-
-// loaded returns a case of the split.
-func (r *Run) loaded(id string) (*data.Sample, error) { return r.samples[id], nil }
-
-// readSplit reads the split file that the settings name. Other settings may not say otherwise.
-func (r *Run) readSplit(d *data.Decl) error {
-	cfg := r.cfg
-	if cfg.Split == "" {
-		return nil
-	}
-	split, err := data.ReadSplit(cfg.Split)
-	if err != nil {
-		return err
-	}
-	for _, c := range []struct{ key, is, want string }{
-		{"benchmark", d.Name, split.Benchmark}, {"target", cmp.Or(cfg.Target, d.Targets[0]), split.Target},
-		{"shots", fmt.Sprint(cfg.Shots), fmt.Sprint(split.Shots)}, {"seed", fmt.Sprint(cfg.Seed), fmt.Sprint(split.Seed)},
-	} {
-		if c.is != c.want {
-			return fmt.Errorf("%w: %s is %s, and split %q is of %s %s: leave one of the two out", configs.ErrConfig, c.key, c.is, cfg.Split, c.key, c.want)
-		}
-	}
-	r.split = split
-	return nil
-}
-
-// drawn draws the shots and reads nothing.
-func (r *Run) drawn() (*data.Split, error) {
-	if n := len(r.bench.Pool); r.opt.Fewer && n > 0 {
-		r.cfg.Shots = min(r.cfg.Shots, n)
-	}
-	split, err := data.DrawShots(r.bench, r.cfg.Shots, r.cfg.Seed)
-	if err == nil {
-		split.Target = r.target
-	}
-	return split, err
-}
-
-// secondObserver notes how well a second observer agrees with the first on the test cases, where the
-// data has one for all of them: what a person reaches.
-func (r *Run) secondObserver() error {
-	if r.person != nil {
-		return nil
-	}
-	r.person = map[string]string{}
-	var sum float64
-	for _, c := range r.bench.Test {
-		if c.Second == nil {
-			return nil
-		}
-		second, err := c.Second()
-		if err != nil {
-			return err
-		}
-		sample := r.samples[c.ID]
-		dice, err := eval.Dice(second, sample.Masks[r.target], sample.Valid)
-		if err != nil {
-			return fmt.Errorf("second observer of %s: %w", c.ID, err)
-		}
-		sum += float64(dice)
-	}
-	n := len(r.bench.Test)
-	r.person["second human observer"] = fmt.Sprintf("Dice %.3f, mean over the %d test images", sum/float64(n), n)
-	return nil
-}
-
 func (r *Run) list(entries []data.Entry) []*data.Sample {
 	out := make([]*data.Sample, len(entries))
 	for i, e := range entries {
 		out[i] = r.samples[e.ID]
 	}
 	return out
-}
-
-// name is the folder's where none is named.
-func (r *Run) name() string {
-	if kind := r.kind(); kind != kindFinetune {
-		return fmt.Sprintf("%s-%s-%s", r.bench.Name, kind, r.hash[:6])
-	}
-	return fmt.Sprintf("%s-%dshot-seed%d-%s", r.bench.Name, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
-}
-
-// openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
-// decides the result, so a folder of another run is never written into.
-func (r *Run) openDir(ctx context.Context) error {
-	if err := r.identify(r.model.SHA256, r.dev.String()); err != nil {
-		return err
-	}
-	if want := r.opt.Expect; want != "" && want != r.hash {
-		return fmt.Errorf("%w: it was planned with the hash %.12s and now has %.12s: data, weights, device or settings have changed since: plan again", ErrOtherRun, want, r.hash)
-	}
-	r.Dir = r.opt.Out
-	if r.Dir == "" {
-		r.Dir = filepath.Join(r.opt.RunsDir, r.name())
-	}
-	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
-		return fmt.Errorf("make run folder: %w", err)
-	}
-	return r.claim(ctx)
-}
-
-// identify computes the run's hash; its split must be drawn.
-func (r *Run) identify(weights, device string) error {
-	var err error
-	if r.config, err = r.configHash(); err != nil {
-		return err
-	}
-	decides := r.kind() + together(r.cfg, r.along)
-	if r.opt.Tuned != nil {
-		decides += " " + r.opt.Tuned.SHA256
-	}
-	r.hash = identity(r.config, r.split.DataSHA256, weights, device, decides)
-	return nil
-}
-
-// configHash is the hash of the settings alone, in which a user's own benchmark stands with what its file says and not with its path.
-func (r *Run) configHash() (string, error) {
-	cfg := *r.cfg
-	var err error
-	if cfg.Benchmark, err = r.decl.Identity(); err != nil {
-		return "", err
-	}
-	if cfg.Split != "" { // its content counts, not where it lies
-		content, err := os.ReadFile(cfg.Split)
-		if err != nil {
-			return "", fmt.Errorf("read split: %w", err)
-		}
-		cfg.Split = fmt.Sprintf("%x", sha256.Sum256(content))
-	}
-	return cfg.Hash()
 }
 
 // finish writes results, table of cases, overlays and report; results.json comes last and marks the run

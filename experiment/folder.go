@@ -36,6 +36,64 @@ func identity(config, data, weights, device, kind string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// name is the folder's where none is named.
+func (r *Run) name() string {
+	if kind := r.kind(); kind != kindFinetune {
+		return fmt.Sprintf("%s-%s-%s", r.bench.Name, kind, r.hash[:6])
+	}
+	return fmt.Sprintf("%s-%dshot-seed%d-%s", r.bench.Name, r.cfg.Shots, r.cfg.Seed, r.hash[:6])
+}
+
+// openDir finds or makes the run's folder. Its name, and what it holds, carries the hash of all that
+// decides the result, so a folder of another run is never written into.
+func (r *Run) openDir(ctx context.Context) error {
+	if err := r.identify(r.model.SHA256, r.dev.String()); err != nil {
+		return err
+	}
+	if want := r.opt.Expect; want != "" && want != r.hash {
+		return fmt.Errorf("%w: it was planned with the hash %.12s and now has %.12s: data, weights, device or settings have changed since: plan again", ErrOtherRun, want, r.hash)
+	}
+	r.Dir = r.opt.Out
+	if r.Dir == "" {
+		r.Dir = filepath.Join(r.opt.RunsDir, r.name())
+	}
+	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+		return fmt.Errorf("make run folder: %w", err)
+	}
+	return r.claim(ctx)
+}
+
+// identify computes the run's hash; its split must be drawn.
+func (r *Run) identify(weights, device string) error {
+	var err error
+	if r.config, err = r.configHash(); err != nil {
+		return err
+	}
+	decides := r.kind() + together(r.cfg, r.along)
+	if r.opt.Tuned != nil {
+		decides += " " + r.opt.Tuned.SHA256
+	}
+	r.hash = identity(r.config, r.split.DataSHA256, weights, device, decides)
+	return nil
+}
+
+// configHash is the hash of the settings alone, in which a user's own benchmark stands with what its file says and not with its path.
+func (r *Run) configHash() (string, error) {
+	cfg := *r.cfg
+	var err error
+	if cfg.Benchmark, err = r.decl.Identity(); err != nil {
+		return "", err
+	}
+	if cfg.Split != "" { // its content counts, not where it lies
+		content, err := os.ReadFile(cfg.Split)
+		if err != nil {
+			return "", fmt.Errorf("read split: %w", err)
+		}
+		cfg.Split = fmt.Sprintf("%x", sha256.Sum256(content))
+	}
+	return cfg.Hash()
+}
+
 // lockPause is the time between two looks at a lock that is waited for.
 const lockPause = 200 * time.Millisecond
 
