@@ -64,13 +64,18 @@ func (f *runFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.again, "again", false, "repeat a run that is finished")
 }
 
+// addModel adds the flags that say which network it is.
+func (f *runFlags) addModel(c *cobra.Command) {
+	c.Flags().StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
+	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
+}
+
 // addBenchmark adds the flags that say what is looked at and with which model.
 func (f *runFlags) addBenchmark(c *cobra.Command) {
 	c.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and --set go before it")
 	c.Flags().StringVar(&f.benchmark, "benchmark", "fundus", "data set: a name from samtune data list, or the TOML file of your own")
 	c.Flags().StringVar(&f.target, "target", "", "which of the benchmark's structures; the default is its first")
-	c.Flags().StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
-	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
+	f.addModel(c)
 	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
 	c.Flags().Int64Var(&f.seed, "seed", 1, "seed of the draw of shots and of the training")
 	c.Flags().StringVar(&f.profile, "profile", "", "settings that the benchmark declares beside its recipe, as fast")
