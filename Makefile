@@ -19,6 +19,7 @@ help: ## list the targets
 	@echo '  DATASET=drive TARGET=vessels PROFILE=fast SHOTS=5 SEED=1 DECODER=linear COMPARE=plain MODEL=lite_medsam OUT=dir DATA=dir CACHE=dir DEVICE=cuda CONFIG=my.toml AGAIN=1'
 	@echo '  SET="train.steps=100 train.lr=1e-4"   any other setting'
 	@echo '  LIBTORCH=/path                        a libtorch that is already there'
+	@echo '  CUDA=1                                fetch what a GPU needs too; 12 or 13: for the driver of another machine'
 
 setup: ## fetch libtorch and the model weights into the cache, once
 	@command -v python3 >/dev/null || { echo 'setup: python3 is not on this machine: install it, as with: apt-get install python3 python3-pip' >&2; exit 1; }

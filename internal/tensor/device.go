@@ -13,10 +13,12 @@ import (
 	"sync"
 )
 
-// Errors of Open; match them with errors.Is.
+// Errors of Open and, ErrMemory, of Run; match them with errors.Is.
 var (
 	// ErrDevice says that the device asked for can't be used on this machine.
 	ErrDevice = errors.New("device not available")
+	// ErrMemory says that the device has no memory left for what an operation needs.
+	ErrMemory = errors.New("out of memory")
 	// ErrSpec says that a device was asked for by words that name none.
 	ErrSpec = errors.New("unknown device")
 )

@@ -10,6 +10,7 @@ package tensor
 int at_grad_set_enabled(int);
 void at_set_num_threads(int);
 int atc_cuda_device_count();
+void samtune_repeatable();
 void *at_data_ptr(void *);
 void **atg_split_with_sizes(void *, int64_t *, int, int64_t);
 
@@ -69,7 +70,7 @@ var cuda struct {
 // CUDA returns how many GPUs libtorch can use and, where that is none, the reason as a sentence.
 // libtorch_cuda is opened at the first call and only where a driver is: it is large, and a program
 // linked with it would not start elsewhere. libtorch looks for its CUDA part once, so nothing may ask
-// it for CUDA before.
+// it for CUDA before. Work on a GPU is then done so that it repeats bit for bit, and float32 is computed as float32.
 func CUDA() (devices int, reason string) {
 	cuda.once.Do(func() {
 		if why := openGlobal("libcuda.so.1"); why != "" {
@@ -78,9 +79,10 @@ func CUDA() (devices int, reason string) {
 		}
 		if why := openGlobal(besideLibtorch("libtorch_cuda.so")); why != "" {
 			cuda.reason = "the driver is there, libtorch's CUDA library is not (" + why +
-				"): set LIBTORCH to a libtorch with CUDA, as a Python environment's torch folder, and build again"
+				"): make setup CUDA=1 fetches it, or set LIBTORCH to a libtorch with CUDA, as a Python environment's torch folder, and build again"
 			return
 		}
+		C.samtune_repeatable()
 		cuda.devices = int(C.atc_cuda_device_count())
 		check("count CUDA devices")
 		if cuda.devices == 0 {

@@ -137,5 +137,11 @@ func lastError(op string) error {
 // torchError keeps the sentence of a libtorch message and drops its C++ stack.
 func torchError(op, message string) error {
 	first, _, _ := strings.Cut(message, "\n")
-	return fmt.Errorf("%s: %s", op, strings.TrimSpace(first))
+	first = strings.TrimSpace(first)
+	for _, sign := range []string{"out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"} {
+		if strings.Contains(first, sign) {
+			return fmt.Errorf("%s: %w: %s", op, ErrMemory, first)
+		}
+	}
+	return fmt.Errorf("%s: %s", op, first)
 }
