@@ -7,6 +7,7 @@ type Run struct {
 	Target    string `toml:"target" doc:"which of the benchmark's structures; empty: its first"`
 	Model     string `toml:"model" doc:"model: a name from samtune weights list; empty: the one that the weights file is of, or lite_medsam"`
 	Weights   string `toml:"weights" doc:"weights file; empty: the model's released weights in the cache"`
+	Precision string `toml:"precision" doc:"arithmetic of the frozen image encoder: float32, bfloat16 or float16; the mask decoder is in float32"`
 	Shots     int    `toml:"shots" doc:"annotated images that training may use"`
 	Seed      int64  `toml:"seed" doc:"seed of the draw of shots and of the training"`
 	Split     string `toml:"split,omitempty" doc:"split file, from samtune data split or a run's folder, that says which cases are trained on and tested; it decides benchmark, target, shots and seed"`
@@ -97,7 +98,7 @@ type Eval struct {
 // Cache says where the encoder's features are kept.
 type Cache struct {
 	Dir   string `toml:"dir" doc:"folder of the feature cache; empty: samtune/features in the user's cache folder"`
-	DType string `toml:"dtype" doc:"element type of cached features: float16 or float32"`
+	DType string `toml:"dtype" doc:"element type of cached features: float16, bfloat16 or float32; auto: that of precision, but float16 for float32"`
 	Batch int    `toml:"batch" doc:"views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU"`
 
 	BudgetGB float64 `toml:"budget_gb" doc:"disk space, 10^9 bytes, that the cache may take; what has no place is computed again when it is needed; 0: no bound"`
@@ -106,7 +107,7 @@ type Cache struct {
 // Default returns the settings that hold where nothing else is said.
 func Default() *Run {
 	return &Run{
-		Benchmark: "fundus", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{"plain", "linear"},
+		Benchmark: "fundus", Precision: "float32", Shots: 5, Seed: 1, Decoder: "plain", Compare: []string{"plain", "linear"},
 		Train: Train{
 			Device: "auto", Encoder: "frozen", Rank: 4, Steps: 150, Batch: 1, LR: 5e-4, WeightDecay: 0.01, Warmup: 10, Clip: 1, Flips: true,
 			Stopping: "holdout", ValidateEvery: 50, CheckpointEvery: 25, Keep: 2,
@@ -120,6 +121,6 @@ func Default() *Run {
 		Eval: Eval{
 			Prompts: []string{"none", "box", "point", "oracle_point", "oracle_box"}, Before: "box", OraclePoints: 10, GridPoints: 8, Threshold: 0.5, Thickness: []float64{},
 		},
-		Cache: Cache{DType: "float16", BudgetGB: 24},
+		Cache: Cache{DType: "auto", BudgetGB: 24},
 	}
 }

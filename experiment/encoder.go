@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"samtune/configs"
+	"samtune/internal/tensor"
 	"samtune/model"
 )
 
@@ -27,8 +28,15 @@ func (r *Run) checkEncoder() error {
 		return fmt.Errorf("%w: train.encoder is %q, but decoder linear is fitted on the frozen encoder's features: choose decoder %s or %s, or train.encoder %s",
 			configs.ErrConfig, encoder, decoderPlain, decoderFine, encoderFrozen)
 	}
+	if encoder != encoderFrozen && r.cfg.Precision != tensor.Float32.String() {
+		return fmt.Errorf("%w: train.encoder is %q, which trains in float32, but precision is %q: choose precision float32, or train.encoder %s",
+			configs.ErrConfig, encoder, r.cfg.Precision, encoderFrozen)
+	}
 	return nil
 }
+
+// precisions are those that the image encoder may compute in and features may be cached in.
+var precisions = []string{tensor.Float32.String(), tensor.BFloat16.String(), tensor.Float16.String()}
 
 // tune lets a decoder train what the settings name of the encoder.
 func (r *Run) tune(d model.Decoder) (model.Decoder, error) {

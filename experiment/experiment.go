@@ -157,12 +157,29 @@ func (r *Run) open() error {
 	if r.dev, err = tensor.Open(device, threads); err != nil {
 		return err
 	}
-	r.cache = &train.EmbeddingCache{Dir: cfg.Cache.Dir, Batch: cfg.Cache.Batch, DType: tensor.Float16, Budget: budget(cfg)}
-	if cfg.Cache.DType == "float32" {
-		r.cache.DType = tensor.Float32
+	return r.load(spec, cfg.Weights, cfg.Cache.Dir)
+}
+
+// load reads the model and sets the feature cache up for it.
+func (r *Run) load(spec *model.Spec, weights, features string) error {
+	precision, err := tensor.ParseDType(r.cfg.Precision)
+	if err != nil {
+		return fmt.Errorf("%w: precision: %w", configs.ErrConfig, err)
 	}
-	r.model, err = model.Load(r.dev, spec, cfg.Weights)
-	return err
+	element := precision
+	switch {
+	case r.cfg.Cache.DType != "auto":
+		if element, err = tensor.ParseDType(r.cfg.Cache.DType); err != nil {
+			return fmt.Errorf("%w: cache.dtype: %w", configs.ErrConfig, err)
+		}
+	case precision == tensor.Float32:
+		element = tensor.Float16 // the head and the decoder lose nothing by it that could be measured
+	}
+	r.cache = &train.EmbeddingCache{Dir: features, Batch: r.cfg.Cache.Batch, DType: element, Budget: budget(r.cfg)}
+	if r.model, err = model.Load(r.dev, spec, weights); err != nil {
+		return err
+	}
+	return r.model.SetPrecision(precision)
 }
 
 // openData finds the data and refuses settings that do not fit it or the model.
@@ -302,8 +319,10 @@ func (r *Run) check() error {
 		return bad("eval.everything_points is %d, want 1 to 64", c.Eval.GridPoints)
 	case !slices.IsSorted(c.Eval.Thickness) || (len(c.Eval.Thickness) > 0 && !(c.Eval.Thickness[0] > 0)):
 		return bad("eval.thickness is %v, want rising numbers above 0", c.Eval.Thickness)
-	case c.Cache.DType != "float16" && c.Cache.DType != "float32":
-		return bad("cache.dtype is %q, want float16 or float32", c.Cache.DType)
+	case !slices.Contains(precisions, c.Precision):
+		return bad("precision is %q, want %s", c.Precision, strings.Join(precisions, ", "))
+	case c.Cache.DType != "auto" && !slices.Contains(precisions, c.Cache.DType):
+		return bad("cache.dtype is %q, want auto, %s", c.Cache.DType, strings.Join(precisions, ", "))
 	case c.Cache.Batch < 0 || c.Cache.BudgetGB < 0:
 		return bad("cache.batch is %d, cache.budget_gb %g: want 0 or more", c.Cache.Batch, c.Cache.BudgetGB)
 	}

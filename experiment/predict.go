@@ -60,12 +60,11 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		return err
 	}
 	defer dev.Close()
-	m, err := model.Load(dev, spec, opt.Weights)
-	if err != nil {
+	r := &Run{cfg: cfg, dev: dev}
+	if err := r.load(spec, opt.Weights, opt.CacheDir); err != nil {
 		return err
 	}
-	defer m.Close()
-	r := &Run{cfg: cfg, dev: dev, model: m, cache: &train.EmbeddingCache{Dir: opt.CacheDir, DType: tensor.Float16, Batch: cfg.Cache.Batch, Budget: budget(cfg)}}
+	defer r.model.Close()
 	f, err := r.openFitted(opt.Tuned)
 	if err != nil {
 		return err
@@ -83,7 +82,7 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		wants = append(wants, more...)
 	}
 	var stage Stage
-	if err := r.cache.Fill(ctx, m, wants, func(n int) { stage = opt.Progress.Begin("encode", n) }, func() { stage.Add(1, "") }); err != nil {
+	if err := r.cache.Fill(ctx, r.model, wants, func(n int) { stage = opt.Progress.Begin("encode", n) }, func() { stage.Add(1, "") }); err != nil {
 		return err
 	}
 	stage.End("")

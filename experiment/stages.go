@@ -63,6 +63,9 @@ func (r *Run) encode(ctx context.Context) error {
 func (r *Run) fill(ctx context.Context, wants []train.Want) (float64, error) {
 	began := time.Now()
 	var stage Stage
+	r.cache.Smaller = func(batch int) {
+		r.opt.Progress.Note("encode", fmt.Sprintf("out of memory on %s: going on with %d at a time", r.dev, batch))
+	}
 	err := r.cache.Fill(ctx, r.model, wants, func(n int) { stage = r.opt.Progress.Begin("encode", n) }, func() { stage.Add(1, "") })
 	seconds := time.Since(began).Seconds()
 	if err != nil {

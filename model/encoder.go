@@ -18,6 +18,8 @@ type imageEncoder interface {
 	parameter(s *tensor.Scope, name string) *tensor.Tensor
 	// with returns the encoder with other parameters in the place of some of its own, both the caller's.
 	with(w Weights) imageEncoder
+	// weights are the encoder's own parameters.
+	weights() Weights
 	drop()
 }
 

@@ -90,6 +90,8 @@ func abs(n int) int { return max(n, -n) }
 
 func (v *tinyViT) drop() { v.w.Drop() }
 
+func (v *tinyViT) weights() Weights { return v.w }
+
 func (v *tinyViT) parameter(s *tensor.Scope, name string) *tensor.Tensor { return v.w.get(s, name) }
 
 func (v *tinyViT) with(w Weights) imageEncoder { return &tinyViT{spec: v.spec, w: v.w.With(w)} }

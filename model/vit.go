@@ -79,6 +79,8 @@ func spreadPositions(s *tensor.Scope, table *tensor.Tensor) *tensor.Tensor {
 
 func (v *vit) drop() { v.w.Drop() }
 
+func (v *vit) weights() Weights { return v.w }
+
 func (v *vit) parameter(s *tensor.Scope, name string) *tensor.Tensor { return v.w.get(s, name) }
 
 func (v *vit) with(w Weights) imageEncoder { return &vit{spec: v.spec, w: v.w.With(w)} }

@@ -44,6 +44,14 @@ func (w Weights) DropOn(dev *tensor.Device) {
 	_ = dev.Run(func(*tensor.Scope) error { w.Drop(); return nil })
 }
 
+// convert brings all parameters to another element type.
+func (w Weights) convert(s *tensor.Scope, dtype tensor.DType) {
+	for name, t := range w {
+		w[name] = s.Keep(s.ToDType(t, dtype))
+		t.Drop()
+	}
+}
+
 // With returns the parameters of w with those of other in their place where both have one.
 func (w Weights) With(other Weights) Weights {
 	out := make(Weights, len(w)+len(other))

@@ -30,9 +30,11 @@ type View struct {
 // damaged is computed again. So is what the budget left no place for.
 type EmbeddingCache struct {
 	Dir    string
-	DType  tensor.DType // Float16 or Float32
+	DType  tensor.DType // Float16, BFloat16 or Float32
 	Batch  int          // views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU
 	Budget int64        // bytes that Dir may hold; 0: no bound
+	// Smaller is told that views went through the encoder that many at a time from now on, since more of them ran out of memory.
+	Smaller func(batch int)
 
 	Encoded  int // views that went through the encoder
 	Found    int // views whose features were all on disk
@@ -53,8 +55,12 @@ func (c *EmbeddingCache) Key(m *model.Model, v View, feature string) string {
 	if m.Device().CUDA() {
 		device = "cuda"
 	}
+	encoder := ""
+	if m.Precision != tensor.Float32 {
+		encoder = " in " + m.Precision.String()
+	}
 	return strings.Join([]string{
-		fmt.Sprintf("samtune features %d, encoder %d", cacheVersion, model.EncoderVersion),
+		fmt.Sprintf("samtune features %d, encoder %d", cacheVersion, model.EncoderVersion) + encoder,
 		"image " + v.Image, "normalise " + m.Spec.Normalise, "geometry " + v.Geometry.String(),
 		"model " + m.Spec.Name, "weights " + m.SHA256, "dtype " + c.DType.String(),
 		"libtorch " + tensor.Version(), "device " + device, "feature " + feature,
@@ -129,8 +135,11 @@ func (c *EmbeddingCache) encode(s *tensor.Scope, m *model.Model, wants []Want) (
 }
 
 func (c *EmbeddingCache) element() checkpoints.DType {
-	if c.DType == tensor.Float16 {
+	switch c.DType {
+	case tensor.Float16:
 		return "F16"
+	case tensor.BFloat16:
+		return "BF16"
 	}
 	return "F32"
 }

@@ -2,6 +2,8 @@ package train
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"samtune/internal/tensor"
@@ -47,7 +49,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 		return err
 	}
 	defer locks.Close()
-	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done}
+	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done, encode: c.encode}
 	if f.batch == 0 {
 		f.batch = 1
 		if m.Device().CUDA() {
@@ -93,6 +95,7 @@ type filling struct {
 	batch   int
 	missing []Want // locked, to go through the encoder together
 	done    func()
+	encode  func(s *tensor.Scope, m *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error)
 }
 
 // add takes a view that is locked.
@@ -119,27 +122,52 @@ func (f *filling) add(ctx context.Context, w Want) error {
 			return err
 		}
 	}
-	if f.missing = append(f.missing, w); len(f.missing) == f.batch {
+	if f.missing = append(f.missing, w); len(f.missing) >= f.batch {
 		return f.flush(ctx)
 	}
 	return nil
 }
 
-// flush sends what is missing through the encoder.
+// flush sends what is missing through the encoder: all together, or where that runs out of memory fewer at a time.
 func (f *filling) flush(ctx context.Context) error {
-	if len(f.missing) == 0 {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c := f.c
-	err := f.m.Device().Run(func(s *tensor.Scope) error {
-		out, err := c.encode(s, f.m, f.missing)
+	for len(f.missing) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(f.batch, len(f.missing))
+		err := f.pass(f.missing[:n])
+		if errors.Is(err, tensor.ErrMemory) && n > 1 {
+			f.batch = (n + 1) / 2
+			if f.c.Smaller != nil {
+				f.c.Smaller(f.batch)
+			}
+			continue
+		}
+		if errors.Is(err, tensor.ErrMemory) {
+			return fmt.Errorf("encode %s: %w: even one view at a time: end other programs on the device, encode in half precision (--precision bfloat16), "+
+				"or take a smaller model, as lite_medsam", f.missing[0].Sample.ID, err)
+		}
 		if err != nil {
 			return err
 		}
-		for i, w := range f.missing {
+		for _, w := range f.missing[:n] {
+			f.locks.free(f.c.at(f.m, w.View))
+			f.done()
+		}
+		f.missing = slices.Delete(f.missing, 0, n)
+	}
+	return nil
+}
+
+// pass sends views through the encoder together and writes their features.
+func (f *filling) pass(wants []Want) error {
+	c := f.c
+	return f.m.Device().Run(func(s *tensor.Scope) error {
+		out, err := f.encode(s, f.m, wants)
+		if err != nil {
+			return err
+		}
+		for i, w := range wants {
 			for _, name := range w.Features {
 				if err := c.write(c.path(c.Key(f.m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
 					return err
@@ -148,13 +176,4 @@ func (f *filling) flush(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for _, w := range f.missing {
-		f.locks.free(c.at(f.m, w.View))
-		f.done()
-	}
-	f.missing = f.missing[:0]
-	return nil
 }

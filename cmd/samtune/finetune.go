@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,11 +21,11 @@ import (
 
 // runFlags are the flags of finetune and zeroshot.
 type runFlags struct {
-	config, benchmark, target, model, weights, device, decoder, profile, split, out, runs string
-	shots                                                                                 int
-	seed                                                                                  int64
-	compare, set                                                                          []string
-	again                                                                                 bool
+	config, benchmark, target, model, weights, precision, device, decoder, profile, split, out, runs string
+	shots                                                                                            int
+	seed                                                                                             int64
+	compare, set                                                                                     []string
+	again                                                                                            bool
 }
 
 func (a *app) finetune() *cobra.Command {
@@ -68,6 +69,18 @@ func (f *runFlags) add(c *cobra.Command) {
 func (f *runFlags) addModel(c *cobra.Command) {
 	c.Flags().StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
 	c.Flags().StringVar(&f.weights, "weights", "", "weights file instead of the model's released weights")
+	addPrecision(c, &f.precision)
+}
+
+// addPrecision adds the flag of the image encoder's arithmetic.
+func addPrecision(c *cobra.Command, precision *string) {
+	c.Flags().StringVar(precision, "precision", "", "arithmetic of the frozen image encoder: float32, bfloat16 (bf16) or float16 (fp16) (default float32)")
+}
+
+// precisionOf is the name of an arithmetic that is given by that or by the short one.
+func precisionOf(flag string) string {
+	short := map[string]string{"": "float32", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+	return cmp.Or(short[flag], flag)
 }
 
 // addBenchmark adds the flags that say what is looked at and with which model.
@@ -95,7 +108,7 @@ func (f *runFlags) settings(c *cobra.Command) (*configs.Run, error) {
 	var flags strings.Builder
 	for name, value := range map[string]string{
 		"benchmark": fmt.Sprintf("%q", f.benchmark), "target": fmt.Sprintf("%q", f.target), "decoder": fmt.Sprintf("%q", f.decoder),
-		"compare": listText(f.compare), "model": fmt.Sprintf("%q", f.model), "weights": fmt.Sprintf("%q", f.weights),
+		"compare": listText(f.compare), "model": fmt.Sprintf("%q", f.model), "weights": fmt.Sprintf("%q", f.weights), "precision": fmt.Sprintf("%q", precisionOf(f.precision)),
 		"shots": fmt.Sprint(f.shots), "seed": fmt.Sprint(f.seed), "split": fmt.Sprintf("%q", f.split), "device": fmt.Sprintf("%q", f.device),
 	} {
 		if c.Flags().Changed(name) {

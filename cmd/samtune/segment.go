@@ -22,13 +22,13 @@ import (
 
 // segmentFlags are the flags of samtune segment.
 type segmentFlags struct {
-	model, weights, device string
-	points, boxes          []string
-	mask, prompts, out     string
-	everything             bool
-	threads                int
-	job                    segment.Job
-	search                 segment.EverythingOptions
+	model, weights, precision, device string
+	points, boxes                     []string
+	mask, prompts, out                string
+	everything                        bool
+	threads                           int
+	job                               segment.Job
+	search                            segment.EverythingOptions
 }
 
 func (a *app) segment() *cobra.Command {
@@ -48,6 +48,7 @@ func (a *app) segment() *cobra.Command {
 	fl := c.Flags()
 	fl.StringVar(&f.model, "model", "", "model: samtune weights list shows them (default: the one that --weights is of, or lite_medsam)")
 	fl.StringVar(&f.weights, "weights", "", "weights file; the default is the model's released weights in the cache")
+	addPrecision(c, &f.precision)
 	fl.StringVar(&f.device, "device", "auto", "auto, cpu, cuda or cuda:N")
 	fl.IntVar(&f.threads, "threads", 0, "CPU threads; 0: one on each core")
 	fl.StringArrayVar(&f.points, "point", nil, "x,y,+ for a point inside, x,y,- for one outside; any number of them")
@@ -154,6 +155,10 @@ func (a *app) runSegment(c *cobra.Command, f *segmentFlags, images []string) err
 	if err != nil {
 		return err
 	}
+	precision, err := tensor.ParseDType(precisionOf(f.precision))
+	if err != nil {
+		return fmt.Errorf("%w: --precision: %w", errUsage, err)
+	}
 	dev, err := tensor.Open(f.device, f.threads)
 	if err != nil {
 		return err
@@ -164,6 +169,9 @@ func (a *app) runSegment(c *cobra.Command, f *segmentFlags, images []string) err
 		return err
 	}
 	defer m.Close()
+	if err := m.SetPrecision(precision); err != nil {
+		return err
+	}
 	bar := newProgress(a.err, a.quiet)
 	defer bar.close()
 	bar.Note("", fmt.Sprintf("samtune %s  ·  %s (%s %.8s)  ·  %s", versionText(), spec.Title, filepath.Base(weights), m.SHA256, dev))

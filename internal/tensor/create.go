@@ -52,6 +52,16 @@ func (d DType) String() string {
 	return fmt.Sprintf("dtype %d", int32(d))
 }
 
+// ParseDType is the inverse of String for the types of floating-point numbers.
+func ParseDType(name string) (DType, error) {
+	for _, d := range []DType{Float16, BFloat16, Float32, Float64} {
+		if d.String() == name {
+			return d, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown element type %q: want float16, bfloat16, float32 or float64", name)
+}
+
 // Numel returns the number of elements of a shape.
 func Numel(shape []int64) int64 {
 	n := int64(1)

@@ -71,7 +71,7 @@ func TestMemoryErrors(t *testing.T) {
 	}
 	for message, memory := range map[string]bool{
 		"CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB\nException raised from malloc": true,
-		"CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`":                                           true,
+		"CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`":                                            true,
 		err.Error(): true,
 		"The size of tensor a (3) must match the size of tensor b (4)": false,
 	} {

@@ -1,0 +1,75 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"samtune/internal/tensor"
+	"samtune/model"
+)
+
+// TestFillHalvesTheBatch fills the cache on a device that has memory for so many views at a time.
+func TestFillHalvesTheBatch(t *testing.T) {
+	m := tiny(t, openDevice(t))
+	for _, c := range []struct {
+		name    string
+		views   int
+		batch   int
+		room    int
+		passes  []int // views in each pass that was tried
+		smaller []int
+	}{
+		{"enough", 5, 4, 4, []int{4, 1}, nil},
+		{"half of it", 9, 8, 4, []int{8, 4, 4, 1}, []int{4}},
+		{"one", 5, 4, 1, []int{4, 2, 1, 1, 1, 1, 1}, []int{2, 1}},
+		{"odd", 7, 7, 3, []int{7, 4, 2, 2, 2, 1}, []int{4, 2}},
+		{"none", 3, 2, 0, []int{2, 1}, []int{1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var passes, smaller []int
+			cache := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16, Smaller: func(batch int) { smaller = append(smaller, batch) }}
+			locks, err := cache.openLocks()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer locks.Close()
+			done := 0
+			f := &filling{c: cache, m: m, locks: locks, batch: c.batch, done: func() { done++ }}
+			f.encode = func(s *tensor.Scope, _ *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error) {
+				passes = append(passes, len(wants))
+				if len(wants) > c.room {
+					s.Fail(fmt.Errorf("conv2d: %w: CUDA out of memory", tensor.ErrMemory))
+				}
+				out := make([]map[string]*tensor.Tensor, len(wants))
+				for i := range out {
+					out[i] = map[string]*tensor.Tensor{model.Embedding: s.ToDType(s.Full(1, 1, 2, 2), tensor.Float16)}
+				}
+				return out, nil
+			}
+			for i := range c.views {
+				w := Want{Whole(m, picture(uint64(i+1))), []string{model.Embedding}}
+				if ok, err := locks.try(cache.at(m, w.View)); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+				if err = f.add(context.Background(), w); err != nil {
+					break
+				}
+			}
+			err = errors.Join(err, f.flush(context.Background()))
+			if c.room == 0 {
+				if !errors.Is(err, tensor.ErrMemory) || !strings.Contains(err.Error(), "--precision bfloat16") {
+					t.Errorf("error %v, want ErrMemory with what to do", err)
+				}
+			} else if err != nil || done != c.views {
+				t.Errorf("%d of %d views done: %v", done, c.views, err)
+			}
+			if c.room > 0 && !slices.Equal(passes, c.passes) || !slices.Equal(smaller, c.smaller) {
+				t.Errorf("passes %v, smaller %v, want %v and %v", passes, smaller, c.passes, c.smaller)
+			}
+		})
+	}
+}
