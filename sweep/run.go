@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +18,11 @@ import (
 type Local struct {
 	Dir  string
 	Plan *Plan
-	Jobs int // tasks at a time; 0: one
-	// Start runs `samtune sweep run DIR` with further arguments as a process of its own, whose output goes to the file log. A task
-	// that runs out of memory then takes no other with it.
-	Start    func(ctx context.Context, args []string, log string) error
+	Jobs int      // tasks at a time; 0: one, or one on each GPU
+	GPUs []string // of this machine, as CUDA_VISIBLE_DEVICES names them; tasks and the encoding are dealt out to them
+	// Start runs `samtune sweep run DIR` with further arguments as a process of its own, which sees one GPU where gpu names one and
+	// whose output goes to the file log. A task that runs out of memory then takes no other with it.
+	Start    func(ctx context.Context, gpu string, args []string, log string) error
 	Progress experiment.Progress
 }
 
@@ -64,19 +66,42 @@ func (l *Local) Run(ctx context.Context) error {
 	stage.Add(done, "")
 	failed := &Failures{Dir: l.Dir, Of: len(p.Tasks())}
 	var mu sync.Mutex
+	jobs := l.Jobs
+	if jobs == 0 {
+		jobs = max(1, len(l.GPUs))
+	}
+	l.deal(ctx, tasks, jobs, func(gpu string, t int) {
+		began := time.Now()
+		err := l.task(ctx, gpu, t)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			failed.Tasks, failed.Errors = append(failed.Tasks, t), append(failed.Errors, err)
+		}
+		l.line(stage, t, err, time.Since(began))
+	})
+	stage.End("runs")
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(failed.Tasks) > 0 {
+		return failed
+	}
+	return nil
+}
+
+// deal does what is numbered in tasks, so many jobs at a time, each of which keeps to one GPU. It starts nothing more when ctx ends.
+func (l *Local) deal(ctx context.Context, tasks []int, jobs int, do func(gpu string, t int)) {
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range max(1, l.Jobs) {
+	for i := range jobs {
+		gpu := ""
+		if len(l.GPUs) > 0 {
+			gpu = l.GPUs[i%len(l.GPUs)]
+		}
 		workers.Go(func() {
 			for t := range next {
-				began := time.Now()
-				err := l.task(ctx, t)
-				mu.Lock()
-				if err != nil && ctx.Err() == nil {
-					failed.Tasks, failed.Errors = append(failed.Tasks, t), append(failed.Errors, err)
-				}
-				l.line(stage, t, err, time.Since(began))
-				mu.Unlock()
+				do(gpu, t)
 			}
 		})
 	}
@@ -88,36 +113,41 @@ func (l *Local) Run(ctx context.Context) error {
 	}
 	close(next)
 	workers.Wait()
-	stage.End("runs")
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if len(failed.Tasks) > 0 {
-		return failed
-	}
-	return nil
 }
 
 // encode sends everything through the encoder before the first run, which so finds it in the cache.
 func (l *Local) encode(ctx context.Context) error {
 	stage := l.Progress.Begin("encode", l.Plan.EncodeTasks)
-	before, views := 0, 0
-	for share := range l.Plan.EncodeTasks {
-		before += readEncoded(l.Dir, share).Views
-		log := filepath.Join(l.Dir, LogsDir, fmt.Sprintf("encode-%03d.log", share))
-		if err := l.Start(ctx, []string{"--encode", "--index", fmt.Sprint(share)}, log); err != nil {
-			return fmt.Errorf("encode: %w", err)
-		}
-		views += readEncoded(l.Dir, share).Views
-		stage.Add(1, "")
+	shares := make([]int, l.Plan.EncodeTasks)
+	for i := range shares {
+		shares[i] = i
 	}
-	stage.End(fmt.Sprintf("shares of the encoding, %d views went through the encoder", views-before))
+	var mu sync.Mutex
+	var failed error
+	views := 0
+	l.deal(ctx, shares, max(1, len(l.GPUs)), func(gpu string, share int) {
+		before := readEncoded(l.Dir, share).Views
+		log := filepath.Join(l.Dir, LogsDir, fmt.Sprintf("encode-%03d.log", share))
+		err := l.Start(ctx, gpu, []string{"--encode", "--index", fmt.Sprint(share)}, log)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("encode: %w", err))
+			return
+		}
+		views += readEncoded(l.Dir, share).Views - before
+		stage.Add(1, "")
+	})
+	if err := cmp.Or(ctx.Err(), failed); err != nil {
+		return err
+	}
+	stage.End(fmt.Sprintf("shares of the encoding, %d views went through the encoder", views))
 	return nil
 }
 
 // task does one task.
-func (l *Local) task(ctx context.Context, t int) error {
-	err := l.Start(ctx, []string{"--index", fmt.Sprint(t)}, filepath.Join(l.Dir, LogsDir, fmt.Sprintf("%05d.log", t)))
+func (l *Local) task(ctx context.Context, gpu string, t int) error {
+	err := l.Start(ctx, gpu, []string{"--index", fmt.Sprint(t)}, filepath.Join(l.Dir, LogsDir, fmt.Sprintf("%05d.log", t)))
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

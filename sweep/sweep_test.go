@@ -131,11 +131,22 @@ type stand struct {
 	most    int // at a time
 	now     int
 	cut     func(task int) // called when a task begins
+	gpus    []string       // that what is started was given
+	on      map[string]int // processes on each of them now
+	shared  bool           // two were on one
 }
 
-func (s *stand) start(ctx context.Context, args []string, _ string) error {
+func (s *stand) start(ctx context.Context, gpu string, args []string, _ string) error {
 	s.mu.Lock()
 	s.started = append(s.started, strings.Join(args, " "))
+	if s.on == nil {
+		s.on = map[string]int{}
+	}
+	if s.on[gpu]++; gpu != "" && s.on[gpu] > 1 {
+		s.shared = true
+	}
+	s.gpus = append(s.gpus, gpu)
+	defer func() { s.mu.Lock(); s.on[gpu]--; s.mu.Unlock() }()
 	if s.now++; s.now > s.most {
 		s.most = s.now
 	}
@@ -178,8 +189,8 @@ func TestLocalDoesOnlyWhatIsNotDone(t *testing.T) {
 	s := &stand{dir: dir, p: p, fail: map[int]bool{2: true}}
 	l := &Local{Dir: dir, Plan: p, Jobs: 3, Start: s.start, Progress: quiet{}}
 	s.fail[2] = true
-	failing := func(ctx context.Context, args []string, log string) error {
-		if err := s.start(ctx, args, log); err != nil || !s.fail[2] || args[1] != "2" {
+	failing := func(ctx context.Context, gpu string, args []string, log string) error {
+		if err := s.start(ctx, gpu, args, log); err != nil || !s.fail[2] || args[1] != "2" {
 			return err
 		}
 		return errors.New("exit status 1")
@@ -206,6 +217,23 @@ func TestLocalDoesOnlyWhatIsNotDone(t *testing.T) {
 	s.started = nil
 	if err := l.Run(context.Background()); err != nil || len(s.started) > 0 {
 		t.Errorf("a third call: %v, starts %q", err, s.started)
+	}
+}
+
+func TestEachGPUHasAProcess(t *testing.T) {
+	dir, p := t.TempDir(), planOf("plain", "linear")
+	p.EncodeTasks = 4
+	s := &stand{dir: dir, p: p}
+	l := &Local{Dir: dir, Plan: p, GPUs: []string{"0", "GPU-5f"}, Start: s.start, Progress: quiet{}}
+	if err := l.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(s.gpus)
+	if got := slices.Compact(s.gpus); !slices.Equal(got, l.GPUs) || s.shared || s.most != 2 {
+		t.Errorf("work is done on %q, %d processes at a time, two on one GPU: %v; want one process on each of %q", got, s.most, s.shared, l.GPUs)
+	}
+	if st := Look(dir, p); st.Done != len(p.Runs) {
+		t.Errorf("status %+v", st)
 	}
 }
 
@@ -253,7 +281,7 @@ func TestStatusTellsRunningFromKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	stood := &stand{dir: dir, p: p}
-	if err := stood.start(context.Background(), []string{"--index", "0"}, ""); err != nil {
+	if err := stood.start(context.Background(), "", []string{"--index", "0"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	// Task 0 took no time worth speaking of, so none is left: but now it can be told.

@@ -4,13 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +22,7 @@ type sweepFlags struct {
 	benchmarks, targets, decoders []string
 	shots                         []int
 	seeds, encodeTasks, jobs      int
+	gpus                          []string // that the sweep is dealt out to
 	replace                       bool
 }
 
@@ -43,16 +40,20 @@ func (a *app) sweep() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.runLocal(c.Context(), f.out, p, f.jobs); err != nil {
+			if err := a.runLocal(c.Context(), f.out, p, f.jobs, f.gpus); err != nil {
 				return err
 			}
 			return a.collectSweep(f.out, p)
 		},
 	}
 	f.add(c)
-	c.Flags().IntVar(&f.jobs, "jobs", 1, "tasks at a time on this machine")
+	addJobs(c, &f.jobs)
 	c.AddCommand(a.sweepPlan(), a.sweepRun(), a.sweepStatus(), a.sweepCollect(), a.sweepSubmit())
 	return c
+}
+
+func addJobs(c *cobra.Command, jobs *int) {
+	c.Flags().IntVar(jobs, "jobs", 0, "tasks at a time on this machine; 0: one, or one on each of its GPUs")
 }
 
 // add adds the flags of the plan.
@@ -68,14 +69,14 @@ func (f *sweepFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.profile, "profile", "", "settings that the benchmark declares beside its recipe, as fast")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "any setting as key=value for every run; repeatable")
 	c.Flags().StringVar(&f.out, "out", "", "the sweep's folder (default runs/sweep-BENCHMARK)")
-	c.Flags().IntVar(&f.encodeTasks, "encode-tasks", 1, "shares into which the encoding is dealt out, for machines side by side")
+	c.Flags().IntVar(&f.encodeTasks, "encode-tasks", 0, "shares into which the encoding is dealt out, for machines side by side; 0: one, or one for each GPU of this machine")
 	c.Flags().BoolVar(&f.replace, "replace", false, "put the plan in the place of another one in the folder; runs that are in both stay done")
 }
 
 // makePlan makes the plan and writes it.
 func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
-	if f.seeds < 1 || f.encodeTasks < 1 {
-		return nil, fmt.Errorf("%w: --seeds is %d and --encode-tasks %d, want 1 or more", errUsage, f.seeds, f.encodeTasks)
+	if f.seeds < 1 || f.encodeTasks < 0 {
+		return nil, fmt.Errorf("%w: --seeds is %d and --encode-tasks %d, want 1 or more, and 0 or more", errUsage, f.seeds, f.encodeTasks)
 	}
 	if f.out == "" {
 		names := make([]string, len(f.benchmarks))
@@ -87,6 +88,10 @@ func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
 	settings, err := a.sweepSettings(c, f)
 	if err != nil {
 		return nil, err
+	}
+	f.gpus = gpusFor(settings[0].Train.Device)
+	if f.encodeTasks == 0 {
+		f.encodeTasks = max(1, len(f.gpus))
 	}
 	seeds := make([]int64, f.seeds)
 	for i := range seeds {
@@ -192,7 +197,11 @@ func (a *app) sweepRun() *cobra.Command {
 				}
 			}
 			if !one && !encode {
-				if err := a.runLocal(c.Context(), args[0], p, jobs); err != nil {
+				device := p.Settings[0].Config.Train.Device
+				if device == "cuda:0" { // what a plan calls a GPU of no number
+					device = "cuda"
+				}
+				if err := a.runLocal(c.Context(), args[0], p, jobs, gpusFor(device)); err != nil {
 					return err
 				}
 				return a.collectSweep(args[0], p)
@@ -216,7 +225,7 @@ func (a *app) sweepRun() *cobra.Command {
 	}
 	c.Flags().IntVar(&index, "index", 0, "do one run of the plan, and what is fitted together with it")
 	c.Flags().BoolVar(&encode, "encode", false, "fill the feature cache; with --index one share of it")
-	c.Flags().IntVar(&jobs, "jobs", 1, "tasks at a time")
+	addJobs(c, &jobs)
 	return c
 }
 
@@ -233,10 +242,10 @@ func arrayIndex() (index int, ok bool, err error) {
 	return 0, false, nil
 }
 
-// runLocal works through a plan with processes of this program.
-func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int) error {
-	if jobs < 1 {
-		return fmt.Errorf("%w: --jobs is %d, want 1 or more", errUsage, jobs)
+// runLocal works through a plan with processes of this program, dealt out to GPUs where there are several.
+func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int, gpus []string) error {
+	if jobs < 0 {
+		return fmt.Errorf("%w: --jobs is %d, want 0 or more", errUsage, jobs)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -244,51 +253,13 @@ func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int)
 	}
 	bar := newProgress(a.err, a.quiet)
 	defer bar.close()
-	l := &sweep.Local{Dir: dir, Plan: p, Jobs: jobs, Progress: bar}
-	l.Start = func(ctx context.Context, args []string, log string) error {
+	l := &sweep.Local{Dir: dir, Plan: p, Jobs: jobs, GPUs: gpus, Progress: bar}
+	l.Start = func(ctx context.Context, gpu string, args []string, log string) error {
 		args = append([]string{"sweep", "run", dir}, args...)
 		if a.data != "" {
 			args = append(args, "--data", a.data)
 		}
-		return startSelf(ctx, self, args, log)
+		return startSelf(ctx, self, gpu, args, log)
 	}
 	return l.Run(ctx)
-}
-
-// grace is how long a task that is asked to end may take for its checkpoint.
-const grace = time.Minute
-
-// startSelf runs this program and waits for it. What it prints is added to a file.
-func startSelf(ctx context.Context, self string, args []string, log string) error {
-	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
-		return fmt.Errorf("make folder of logs: %w", err)
-	}
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
-	defer out.Close()
-	fmt.Fprintf(out, "\n%s  %s\n", time.Now().Format(time.RFC3339), commandLine(args))
-	cmd := exec.CommandContext(ctx, self, args...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(syscall.SIGTERM) }, grace
-	// A process of a sweep that was killed ends too: else it would go on beside the one that the next call starts. The signal
-	// comes when the thread ends that started it, so that is kept.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%w: %s", err, lastLine(log))
-	}
-	return nil
-}
-
-// lastLine is the last line of a log that says something.
-func lastLine(log string) string {
-	text, err := os.ReadFile(log)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return lines[len(lines)-1]
 }
