@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 	"github.com/google/renameio/v2"
@@ -206,8 +207,11 @@ func (s *Split) encode() ([]byte, error) {
 	e := toml.NewEncoder(&b)
 	e.Indent = ""
 	err := e.Encode(s)
-	return b.Bytes(), err
+	return append([]byte(splitSum(b.Bytes())), b.Bytes()...), err
 }
+
+// splitSum is a split file's first line, which holds the hash of all that is below it.
+func splitSum(below []byte) string { return fmt.Sprintf("sha256 = \"%x\"\n", sha256.Sum256(below)) }
 
 // ReadSplit reads what WriteSplit wrote. Unknown keys, another rule and hashes that do not fit are refused
 // with an error that wraps ErrInvalid.
@@ -221,6 +225,13 @@ func ReadSplit(path string) (*Split, error) {
 
 func parseSplit(path, text string) (*Split, error) {
 	var s Split
+	if first, below, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "sha256") {
+		if first+"\n" != splitSum([]byte(below)) {
+			return nil, fmt.Errorf("%w: read split %q: it is not as it was written, says its first line: get it again or, where you changed it on purpose, remove that line",
+				ErrInvalid, path)
+		}
+		text = below
+	}
 	meta, err := toml.Decode(text, &s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: read split %q: %w", ErrInvalid, path, err)

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -245,6 +246,30 @@ func TestSplitFile(t *testing.T) {
 	}
 }
 
+func TestSplitFileFindsEveryFlippedByteAndEveryCut(t *testing.T) {
+	s, _ := filled(t, 3)
+	text, err := s.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range text {
+		for _, flip := range []byte{0x01, 0x20, 0xff} {
+			changed := bytes.Clone(text)
+			changed[i] ^= flip
+			if _, err := parseSplit("split.toml", string(changed)); !errors.Is(err, ErrInvalid) {
+				t.Errorf("byte %d, %q for %q: error %v, want ErrInvalid", i, changed[i], text[i], err)
+			}
+		}
+		if _, err := parseSplit("split.toml", string(text[:i])); !errors.Is(err, ErrInvalid) {
+			t.Errorf("cut after %d of %d bytes: error %v, want ErrInvalid", i, len(text), err)
+		}
+	}
+	_, below, _ := strings.Cut(string(text), "\n")
+	if got, err := parseSplit("split.toml", below); err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("without its first line: %v", err)
+	}
+}
+
 func TestReadSplitRefuses(t *testing.T) {
 	s, _ := filled(t, 5)
 	path := filepath.Join(t.TempDir(), "split.toml")
@@ -255,6 +280,7 @@ func TestReadSplitRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, text, _ = bytes.Cut(text, []byte("\n")) // as by hand: without the hash of the file
 	swap := func(old, new string) string {
 		if !strings.Contains(string(text), old) {
 			t.Fatalf("%q is not in the file", old)

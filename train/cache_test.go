@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,6 +108,48 @@ func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
 				t.Errorf("load of a damaged entry: %v", err)
 			}
 		})
+	}
+}
+
+// TestCacheFindsEveryFlippedByteAndEveryCut damages an embedding's file at each of its places.
+func TestCacheFindsEveryFlippedByteAndEveryCut(t *testing.T) {
+	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
+	path := c.path("one")
+	raw := make([]byte, 2*4*4*4)
+	for i := range raw {
+		raw[i] = byte(i * 7)
+	}
+	if err := c.write(path, model.Embedding, "F16", []int64{1, 4, 4, 4}, raw); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	detected := func(what string, damaged []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, damaged, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		err := c.read(path, model.Embedding, "F16", func(shape []int64, data []byte) error {
+			if slices.Equal(shape, []int64{1, 4, 4, 4}) && bytes.Equal(data, raw) {
+				return nil
+			}
+			t.Errorf("%s: it was read as %v, %x", what, shape, data)
+			return nil
+		})
+		// A changed space between the header's words changes nothing that is read.
+		if err != nil && !c.lost(err) {
+			t.Errorf("%s: error %v, want one that says that it is damaged", what, err)
+		}
+	}
+	for i := range whole {
+		for _, flip := range []byte{0x01, 0x20, 0xff} {
+			damaged := bytes.Clone(whole)
+			damaged[i] ^= flip
+			detected(fmt.Sprintf("byte %d flipped by %02x", i, flip), damaged)
+		}
+		detected(fmt.Sprintf("cut after %d bytes", i), whole[:i])
 	}
 }
 

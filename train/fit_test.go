@@ -11,7 +11,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
 	"testing"
+
+	"github.com/shirou/gopsutil/v4/process"
 
 	"samtune/checkpoints"
 	"samtune/data"
@@ -133,7 +137,12 @@ func TestFitRepeatsToTheByte(t *testing.T) {
 func TestFitGoesOnToTheSameBytes(t *testing.T) {
 	m := tiny(t, openDevice(t))
 	cache, whole := t.TempDir(), t.TempDir()
-	job := tinyJob(t, m, cache, whole)
+	long := func(dir string) *Job {
+		j := tinyJob(t, m, cache, dir)
+		j.Config.Steps, j.Config.ValidateEvery, j.Config.CheckpointEvery = 40, 20, 10
+		return j
+	}
+	job := long(whole)
 	var copies []string
 	job.Step = func(p Point, _ int) {
 		to := filepath.Join(t.TempDir(), "copy")
@@ -144,8 +153,11 @@ func TestFitGoesOnToTheSameBytes(t *testing.T) {
 	}
 	fitted(t, job)
 	want := content(t, whole)
+	if len(copies) != 40 {
+		t.Fatalf("%d steps, want 40", len(copies))
+	}
 	for i, dir := range copies {
-		j := tinyJob(t, m, cache, dir)
+		j := long(dir)
 		resumed := 0
 		j.Resumed = func(step int) { resumed = step }
 		fitted(t, j)
@@ -198,6 +210,45 @@ func TestNoTensorOutlivesItsStep(t *testing.T) {
 	}
 	if after := tensor.Live(); after != before {
 		t.Errorf("%d tensors after the training, %d before", after, before)
+	}
+}
+
+// TestStepsTakeNoMemory takes 200 steps, or as many as SAMTUNE_TEST_STEPS says, and holds the second half's memory against the first's.
+func TestStepsTakeNoMemory(t *testing.T) {
+	steps := 200
+	if text := os.Getenv("SAMTUNE_TEST_STEPS"); text != "" {
+		var err error
+		if steps, err = strconv.Atoi(text); err != nil || steps < 100 {
+			t.Fatalf("SAMTUNE_TEST_STEPS is %q, want a number from 100", text)
+		}
+	}
+	m := tiny(t, openDevice(t))
+	j := tinyJob(t, m, t.TempDir(), t.TempDir())
+	j.Config.Steps, j.Config.ValidateEvery, j.Config.CheckpointEvery = steps, steps, steps
+	self, err := process.NewProcess(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var live [2]int64
+	var resident [2]uint64
+	j.Step = func(p Point, _ int) {
+		for i, moment := range []int{steps / 2, steps - 1} {
+			if p.Step != moment {
+				continue
+			}
+			debug.FreeOSMemory()
+			info, err := self.MemoryInfo()
+			if err != nil {
+				t.Fatal(err)
+			}
+			live[i], resident[i] = tensor.Live(), info.RSS
+		}
+	}
+	fitted(t, j)
+	t.Logf("%d steps: %d and %d tensors, %.1f and %.1f MiB", steps, live[0], live[1], float64(resident[0])/(1<<20), float64(resident[1])/(1<<20))
+	if live[0] == 0 || live[0] != live[1] || float64(resident[1]) > 1.01*float64(resident[0]) {
+		t.Errorf("%d and %d tensors, %d and %d bytes in half of the steps and all: want as many tensors, and less than 1 %% more bytes",
+			live[0], live[1], resident[0], resident[1])
 	}
 }
 

@@ -180,7 +180,7 @@ func TestFinetuneEndToEnd(t *testing.T) {
 		defer write(t, old, path)
 		write(t, bytes.Replace(old, []byte("seed = 1"), []byte("seed = 1\nsead = 2"), 1), path)
 		code, _, errOut := call(short(t, dir)...)
-		if code != exitData || !strings.Contains(errOut, "split.toml") || !strings.Contains(errOut, "sead") {
+		if code != exitData || !strings.Contains(errOut, "split.toml") || !strings.Contains(errOut, "not as it was written") {
 			t.Errorf("exit code %d: %s", code, errOut)
 		}
 	})
