@@ -22,7 +22,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv("SAMTUNE_TEST_AS_MAIN") != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if shared != "" {
+		os.RemoveAll(shared)
+	}
+	os.Exit(code)
 }
 
 // call runs a command line in this process.
