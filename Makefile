@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune sweep compare zeroshot evaluate repro test test-pure test-cuda test-slurm torture lint fuzz clean
+.PHONY: help setup build finetune sweep compare zeroshot evaluate repro test test-pure test-cuda test-slurm torture docs lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
@@ -65,6 +65,9 @@ test-slurm: build ## a sweep on a real Slurm of two nodes, made here and removed
 
 torture: build ## kill finetune, encode, sweep and export at random moments and look for what is lost: KILLS=60 SEED=1
 	@python3 scripts/torture.py $(if $(KILLS),--kills '$(KILLS)') $(if $(SEED),--seed '$(SEED)')
+
+docs: build ## write the pages of docs/reference that are made from the program
+	@SAMTUNE_DATA= bin/samtune docs --out docs/reference
 
 lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
