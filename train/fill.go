@@ -2,8 +2,11 @@ package train
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 
+	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/model"
 )
@@ -36,13 +39,23 @@ func merge(wants []Want) []Want {
 	return out
 }
 
+// encodingName is the file of locks that keep two processes from sending the same view through the encoder: who does it holds the
+// byte that stands for the view.
+const encodingName = ".encoding"
+
+// at is the byte that stands for a view.
+func (c *EmbeddingCache) at(m *model.Model, v View) int64 {
+	sum := sha256.Sum256([]byte(c.Key(m, v, "")))
+	return int64(binary.LittleEndian.Uint64(sum[:]) >> 2)
+}
+
 // Fill makes sure that the features that are wanted are on disk, as far as the budget goes, and calls begin
 // with the number of views and done after each of them. A view that another process is encoding is waited for. It stops
 // between two passes through the encoder when ctx ends.
 func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want, begin func(views int), done func()) error {
 	wants = merge(wants)
 	begin(len(wants))
-	locks, err := c.openLocks()
+	locks, err := featurecache.OpenLocks(c.Dir, encodingName)
 	if err != nil {
 		return err
 	}
@@ -56,7 +69,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 	}
 	var elsewhere []Want
 	for _, w := range wants {
-		ok, err := locks.try(c.at(m, w.View))
+		ok, err := locks.Try(c.at(m, w.View))
 		if err != nil {
 			return err
 		}
@@ -72,7 +85,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 		return err
 	}
 	for _, w := range elsewhere {
-		if err := locks.wait(ctx, c.at(m, w.View)); err != nil {
+		if err := locks.Wait(ctx, c.at(m, w.View)); err != nil {
 			return err
 		}
 		if err := f.add(ctx, w); err != nil {
@@ -89,7 +102,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 type filling struct {
 	c       *EmbeddingCache
 	m       *model.Model
-	locks   *viewLocks
+	locks   *featurecache.Locks
 	batch   int
 	missing []Want // locked, to go through the encoder together
 	done    func()
@@ -110,7 +123,7 @@ func (f *filling) add(ctx context.Context, w Want) error {
 		f.c.Homeless++
 	}
 	if !place {
-		f.locks.free(f.c.at(f.m, w.View))
+		f.locks.Free(f.c.at(f.m, w.View))
 		f.done()
 		return nil
 	}
@@ -152,7 +165,7 @@ func (f *filling) flush(ctx context.Context) error {
 		return err
 	}
 	for _, w := range f.missing {
-		f.locks.free(c.at(f.m, w.View))
+		f.locks.Free(c.at(f.m, w.View))
 		f.done()
 	}
 	f.missing = f.missing[:0]

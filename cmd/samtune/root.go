@@ -122,7 +122,8 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.data, "data", os.Getenv("SAMTUNE_DATA"), "folder that holds the data sets; the default is $SAMTUNE_DATA")
 	f.StringVar(&a.cache, "cache", "", "folder for weights and cached features; the default is samtune in the user's cache folder")
 	f.BoolVar(&a.quiet, "quiet", false, "show results and errors alone")
-	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.repro(), a.dataCommand(), a.weightsCommand())
+	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.repro(), a.dataCommand(), a.weightsCommand(),
+		a.cacheCommand())
 	for _, c := range root.Commands() {
 		refuseStrayWords(c)
 	}
