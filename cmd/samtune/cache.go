@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -31,7 +30,7 @@ func (a *app) featuresDir(args []string) (string, error) {
 		return args[0], nil
 	}
 	dir, err := a.cacheDir()
-	return filepath.Join(dir, "features"), err
+	return featurecache.In(dir), err
 }
 
 // cached are the files of a benchmark, or of all.

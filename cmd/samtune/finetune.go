@@ -16,6 +16,7 @@ import (
 	"samtune/eval"
 	"samtune/eval/report"
 	"samtune/experiment"
+	"samtune/internal/featurecache"
 )
 
 // runFlags are the flags of finetune and zeroshot.
@@ -214,7 +215,7 @@ func (a *app) options(c *cobra.Command, f *runFlags) (*experiment.Options, error
 		return nil, err
 	}
 	if cfg.Cache.Dir == "" {
-		cfg.Cache.Dir = filepath.Join(cache, "features")
+		cfg.Cache.Dir = featurecache.In(cache)
 	}
 	for _, path := range []*string{&cfg.Weights, &cfg.Cache.Dir} { // a run may be repeated from another folder
 		if *path, err = filepath.Abs(*path); err != nil {

@@ -39,6 +39,9 @@ const (
 	slicesDir  = "slices"
 )
 
+// In is the folder in the cache folder of samtune.
+func In(cache string) string { return filepath.Join(cache, "features") }
+
 // AnswersIn is where the answers to zero-shot prompts are kept.
 func AnswersIn(dir string) string { return filepath.Join(dir, answersDir) }
 
