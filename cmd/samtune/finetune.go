@@ -61,7 +61,7 @@ func (a *app) zeroshot() *cobra.Command {
 func (f *runFlags) add(c *cobra.Command) {
 	f.addBenchmark(c)
 	c.Flags().StringVar(&f.out, "out", "", "run folder; the default is one under --runs with the run's name")
-	c.Flags().StringVar(&f.runs, "runs", "runs", "folder of run folders")
+	c.Flags().StringVar(&f.runs, "runs", defaultRuns, "folder of run folders")
 	c.Flags().BoolVar(&f.again, "again", false, "repeat a run that is finished")
 }
 

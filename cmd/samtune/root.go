@@ -86,7 +86,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case is(data.ErrNotFound, data.ErrInvalid, data.ErrLeak, eval.ErrPromptFile, experiment.ErrChanged):
 		return exitData
-	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe, unpack.ErrCorrupt, unpack.ErrUnsafe):
+	case is(checkpoints.ErrCorrupt, checkpoints.ErrUnsafe, experiment.ErrDamaged, unpack.ErrCorrupt, unpack.ErrUnsafe):
 		return exitCorrupt
 	}
 	return exitFailed
@@ -123,7 +123,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.cache, "cache", "", "folder for weights and cached features; the default is samtune in the user's cache folder")
 	f.BoolVar(&a.quiet, "quiet", false, "show results and errors alone")
 	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.repro(), a.dataCommand(), a.weightsCommand(),
-		a.cacheCommand(), a.doctor())
+		a.cacheCommand(), a.runsCommand(), a.doctor())
 	for _, c := range root.Commands() {
 		refuseStrayWords(c)
 	}
