@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune sweep compare zeroshot evaluate repro test test-pure test-cuda test-slurm torture docs lint fuzz clean
+.PHONY: help setup build finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-slurm torture docs lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
@@ -49,6 +49,9 @@ evaluate: build ## test what a run fine-tuned: CHECKPOINT=runs/...
 repro: build ## repeat a run from its record and say whether the bytes agree: RUN=runs/...
 	@bin/samtune repro '$(RUN)' $(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') \
 	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(AGAIN),--again)
+
+doctor: build ## look at all that samtune needs on this machine, and say what to do where something is off
+	@bin/samtune doctor $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)')
 
 test: setup ## all tests
 	@python3 -m unittest -q scripts/test_setup.py

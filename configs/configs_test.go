@@ -3,6 +3,7 @@ package configs
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -138,11 +139,23 @@ func TestHash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		listed, err := r.Decisive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got == base && slices.ContainsFunc(listed, func(s Setting) bool { return s.Key == k.Name }) {
+			t.Errorf("%s is listed and decides nothing", k.Name)
+		}
 		if want := without[k.Name] || strings.HasPrefix(k.Name, "engine."); (got == base) != want {
 			t.Errorf("%s: the hash is the same: %v, want %v", k.Name, got == base, want)
 		}
 		if k.Doc == "" {
 			t.Errorf("%s has no description", k.Name)
+		}
+		if got != base { // it is listed among what decides, with the value that it was given
+			if !slices.ContainsFunc(listed, func(s Setting) bool { return s.Key == k.Name && strings.Trim(s.Value, `"`) == strings.Trim(value, `"`) }) {
+				t.Errorf("%s = %s is not listed: %v", k.Name, value, listed)
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -75,6 +76,44 @@ func (r Run) Hash() (string, error) {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// Setting is a key with its value as TOML writes it.
+type Setting struct {
+	Key   string `json:"key"` // dotted
+	Value string `json:"value"`
+}
+
+// idle are the settings that Hash leaves out.
+var idle = []string{"weights", "cache.dir", "cache.budget_gb", "train.checkpoint_every", "train.keep"}
+
+// Decisive lists the settings that decide a run's result, in the order of the file.
+func (r *Run) Decisive() ([]Setting, error) {
+	text, err := r.TOML()
+	if err != nil {
+		return nil, err
+	}
+	var values map[string]any
+	meta, err := toml.Decode(string(text), &values)
+	if err != nil {
+		return nil, fmt.Errorf("list settings: %w", err)
+	}
+	var out []Setting
+	for _, key := range meta.Keys() {
+		at := any(values)
+		for _, part := range key {
+			at = at.(map[string]any)[part]
+		}
+		if _, table := at.(map[string]any); table || key[0] == "engine" || slices.Contains(idle, key.String()) {
+			continue
+		}
+		value, err := toml.Marshal(map[string]any{"v": at})
+		if err != nil {
+			return nil, fmt.Errorf("list settings: %s: %w", key, err)
+		}
+		out = append(out, Setting{key.String(), strings.TrimPrefix(strings.TrimSpace(string(value)), "v = ")})
+	}
+	return out, nil
 }
 
 // Keys lists every key of a file that is read into v, a struct, in the order of its fields; the keys of a map are written as *.

@@ -3,14 +3,13 @@ package data
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"samtune/internal/featurecache"
 )
 
 // indexRule is the version of how pixels are counted. It changes when a volume that is the same gets other counts.
@@ -26,8 +25,7 @@ func (v *volume) counts(index string) (map[string][]int, error) {
 			return nil, err
 		}
 		path = filepath.Join(index, key+".json")
-		var kept map[string][]int
-		if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &kept) == nil && len(kept) == len(v.masks) {
+		if kept, err := featurecache.ReadSlices(path); err == nil && len(kept) == len(v.masks) {
 			return kept, nil
 		}
 	}
@@ -35,13 +33,7 @@ func (v *volume) counts(index string) (map[string][]int, error) {
 	if err != nil || path == "" {
 		return counts, err
 	}
-	text, err := json.Marshal(counts)
-	if err == nil {
-		if err = os.MkdirAll(index, 0o755); err == nil {
-			err = renameio.WriteFile(path, text, 0o644)
-		}
-	}
-	if err != nil {
+	if err := featurecache.WriteSlices(path, v.decl.Name, counts); err != nil {
 		return nil, fmt.Errorf("keep the slices of %q: %w", v.fileCase.image, err)
 	}
 	return counts, nil

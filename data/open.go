@@ -43,6 +43,30 @@ func Open(name string, opt Options) (*Benchmark, error) {
 	return d.Open(opt)
 }
 
+// Presence says whether a declared benchmark's files are here.
+type Presence struct {
+	Decl      *Decl
+	Benchmark *Benchmark // whose cases of volumes are whole volumes
+	Err       error      // wraps ErrNotFound where the files are not here
+}
+
+// Survey looks for the files of all benchmarks that are declared, in the order of their tasks. No file is read.
+func Survey(root string) ([]Presence, error) {
+	var out []Presence
+	for _, name := range Names() {
+		d, err := Declaration(name)
+		if err != nil {
+			return nil, err
+		}
+		p := Presence{Decl: d}
+		p.Benchmark, p.Err = d.Open(Options{Root: root, Volumes: true})
+		out = append(out, p)
+	}
+	order := Tasks()
+	slices.SortStableFunc(out, func(a, b Presence) int { return slices.Index(order, a.Decl.Task) - slices.Index(order, b.Decl.Task) })
+	return out, nil
+}
+
 // Open finds the files of a benchmark that is declared, as the function does by its name.
 func (d *Decl) Open(opt Options) (*Benchmark, error) {
 	b := &Benchmark{Name: d.Name, Title: d.Title, Task: d.Task, Targets: d.Targets, Citation: d.Citation, Licence: d.Licence, decl: d}

@@ -8,31 +8,49 @@ const (
 	MethodTrivial = "everything" // every pixel of the valid region
 )
 
+// Pair is a case under two methods. Slices of one volume are one case.
+type Pair struct {
+	Case   string `json:"case"`
+	Before Float  `json:"before"` // Dice
+	After  Float  `json:"after"`
+}
+
+// Pairs pairs the cases of two methods by their names, in the order of after; those in which either has no Dice are left out.
+func Pairs(before, after []CaseResult) ([]Pair, error) {
+	before, after = units(before), units(after)
+	first, err := byCase(before)
+	if err != nil {
+		return nil, fmt.Errorf("before: %w", err)
+	}
+	if _, err := byCase(after); err != nil {
+		return nil, fmt.Errorf("after: %w", err)
+	}
+	var out []Pair
+	for _, row := range after {
+		if b, ok := first[row.Case]; ok && b.Dice.Defined() && row.Dice.Defined() {
+			out = append(out, Pair{row.Case, b.Dice, row.Dice})
+		}
+	}
+	return out, nil
+}
+
 // Compare pairs the cases of two methods by their names and tests Dice after - before over the pairs in
 // which both are defined. Before, the key that the result quotes, says which method it is compared
 // with. The interval is that of Summarise over the differences. Without a pair every number is undefined.
 // Slices of one volume count as one case.
 func Compare(key string, before, after []CaseResult, seed int64) (*Paired, error) {
-	before, after = units(before), units(after)
-	first, err := byCase(before)
+	pairs, err := Pairs(before, after)
 	if err != nil {
-		return nil, fmt.Errorf("compare with %q: before: %w", key, err)
-	}
-	if _, err := byCase(after); err != nil {
-		return nil, fmt.Errorf("compare with %q: after: %w", key, err)
+		return nil, fmt.Errorf("compare with %q: %w", key, err)
 	}
 	p := &Paired{Before: key}
 	var differences []float64
-	for _, row := range after {
-		b, ok := first[row.Case]
-		if !ok || !b.Dice.Defined() || !row.Dice.Defined() {
-			continue
-		}
-		differences = append(differences, float64(row.Dice-b.Dice))
+	for _, pair := range pairs {
+		differences = append(differences, float64(pair.After-pair.Before))
 		switch {
-		case row.Dice > b.Dice:
+		case pair.After > pair.Before:
 			p.Wins++
-		case row.Dice < b.Dice:
+		case pair.After < pair.Before:
 			p.Losses++
 		default:
 			p.Ties++

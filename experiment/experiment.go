@@ -18,6 +18,7 @@ import (
 	"samtune/data"
 	"samtune/eval"
 	"samtune/eval/report"
+	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/model"
 	"samtune/train"
@@ -157,7 +158,11 @@ func (r *Run) open() error {
 	if r.dev, err = tensor.Open(device, threads); err != nil {
 		return err
 	}
-	return r.load(spec, cfg.Weights, cfg.Cache.Dir)
+	if err := r.load(spec, cfg.Weights, cfg.Cache.Dir); err != nil {
+		return err
+	}
+	r.cache.Benchmark = r.bench.Name
+	return nil
 }
 
 // load reads the model and sets the feature cache up for it.
@@ -216,7 +221,7 @@ func (r *Run) openData() (*model.Spec, error) {
 // cache, of which features is the folder.
 func DataOptions(root, target, features string, p Progress) data.Options {
 	var stage Stage
-	opt := data.Options{Root: root, Target: target, Index: filepath.Join(features, "slices")}
+	opt := data.Options{Root: root, Target: target, Index: featurecache.SlicesIn(features)}
 	opt.Progress = func(done, of int) {
 		if stage == nil {
 			stage = p.Begin("volumes", of)
@@ -377,6 +382,9 @@ func (r *Run) finish() error {
 }
 
 func (r *Run) close() {
+	if r.cache != nil {
+		r.cache.Close()
+	}
 	if r.model != nil {
 		r.model.Close()
 	}

@@ -24,8 +24,10 @@ import (
 // ErrOtherRun says that a folder holds a run with other settings, data or weights.
 var ErrOtherRun = errors.New("the folder holds another run")
 
-// identityFile says which run a folder belongs to.
-const identityFile = "run.toml"
+const (
+	identityFile = "run.toml" // says which run a folder belongs to
+	lockFile     = ".lock"    // is held by the process that works in the folder
+)
 
 // identityVersion is part of every run's hash. It changes when the same settings give other results.
 const identityVersion = 1
@@ -94,13 +96,26 @@ func (r *Run) configHash() (string, error) {
 	return cfg.Hash()
 }
 
-// lockPause is the time between two looks at a lock that is waited for.
-const lockPause = 200 * time.Millisecond
+const (
+	lockPause = 200 * time.Millisecond // between two looks at a lock that is waited for
+	glance    = time.Second            // for longer than which nobody holds a lock who only looks
+)
+
+// tryLock takes a lock, unless another process holds it.
+func tryLock(ctx context.Context, lock *flock.Flock) (bool, error) {
+	short, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	free, err := lock.TryLockContext(short, lockPause)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return false, nil
+	}
+	return free, err
+}
 
 // claim locks the run's folder and makes sure that it is this run's: new, begun or finished.
 func (r *Run) claim(ctx context.Context) error {
-	r.lock = flock.New(filepath.Join(r.Dir, ".lock"))
-	free, err := r.lock.TryLock()
+	r.lock = flock.New(filepath.Join(r.Dir, lockFile))
+	free, err := tryLock(ctx, r.lock)
 	if r.opt.Wait && err == nil && !free {
 		r.opt.Progress.Note("wait", "another samtune works in "+r.Dir)
 		free, err = r.lock.TryLockContext(ctx, lockPause)
@@ -109,7 +124,7 @@ func (r *Run) claim(ctx context.Context) error {
 		return fmt.Errorf("lock run folder %q: %w", r.Dir, err)
 	}
 	if !free {
-		return fmt.Errorf("run folder %q is in use by another samtune: wait for it, or choose another folder with --out", r.Dir)
+		return fmt.Errorf("run folder %q is %w: wait for it, or choose another folder with --out", r.Dir, ErrInUse)
 	}
 	if err := r.sameRun(); err != nil {
 		return err

@@ -1,21 +1,15 @@
 package experiment
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
-	"encoding/gob"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"samtune/data"
 	"samtune/eval"
+	"samtune/internal/featurecache"
 	"samtune/model"
 	"samtune/train"
 )
@@ -25,8 +19,9 @@ const memoryVersion = 2
 
 // memory keeps what zero-shot prompts were answered with: runs that differ in shots or decoder ask the same again.
 type memory struct {
-	dir    string
-	forget bool // only write
+	dir       string
+	benchmark string
+	forget    bool // only write
 }
 
 // answer is a segmentation's score and mask, a pixel in each byte.
@@ -61,23 +56,8 @@ func (m memory) path(question string) string {
 
 // recall returns the answer that is kept, if a whole one is.
 func (m memory) recall(question string) (*answer, bool) {
-	if m.forget {
-		return nil, false
-	}
-	f, err := os.Open(m.path(question))
-	if err != nil {
-		return nil, false
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, false
-	}
 	var a answer
-	if err := gob.NewDecoder(z).Decode(&a); err != nil {
-		return nil, false
-	}
-	if _, err := io.Copy(io.Discard, z); err != nil || a.Width*a.Height != len(a.Mask) { // to the end, where the checksum is
+	if m.forget || !featurecache.ReadAnswer(m.path(question), &a) || a.Width*a.Height != len(a.Mask) {
 		return nil, false
 	}
 	return &a, true
@@ -85,19 +65,7 @@ func (m memory) recall(question string) (*answer, bool) {
 
 // keep writes an answer down.
 func (m memory) keep(question string, a *answer) error {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if err := gob.NewEncoder(z).Encode(a); err != nil {
-		return fmt.Errorf("keep a zero-shot mask: %w", err)
-	}
-	if err := z.Close(); err != nil {
-		return fmt.Errorf("keep a zero-shot mask: %w", err)
-	}
-	path := m.path(question)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("keep a zero-shot mask: %w", err)
-	}
-	if err := renameio.WriteFile(path, b.Bytes(), 0o644); err != nil {
+	if err := featurecache.WriteAnswer(m.path(question), m.benchmark, a); err != nil {
 		return fmt.Errorf("keep a zero-shot mask: %w", err)
 	}
 	return nil

@@ -28,6 +28,9 @@ type PredictOptions struct {
 	Progress Progress
 }
 
+// ownImages stands in the feature cache for the benchmark of pictures that are of none.
+const ownImages = "predict"
+
 // Predict segments pictures with a fine-tuned decoder. For each it writes NAME_mask.png, 255 inside and 0
 // outside, and NAME_probability.png, 0 to 255 for 0 to 1, of the picture's size. Outside the valid region
 // both are 0.
@@ -65,6 +68,8 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		return err
 	}
 	defer r.model.Close()
+	r.cache.Benchmark = ownImages
+	defer r.cache.Close()
 	f, err := r.openFitted(opt.Tuned)
 	if err != nil {
 		return err

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"samtune/data"
 	"samtune/eval"
+	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/model"
 	"samtune/train"
@@ -145,7 +145,7 @@ func (r *Run) prompted(p *train.Predictor, sample *data.Sample, prompt eval.Prom
 
 // remembered scores what a zero-shot method makes of a test case, or remembers how that went before.
 func (r *Run) remembered(method string, sample *data.Sample, segment func() (*train.Segmentation, error)) (eval.CaseResult, error) {
-	kept := memory{dir: filepath.Join(r.cfg.Cache.Dir, "zeroshot"), forget: r.opt.Again || r.opt.repeats != nil}
+	kept := memory{dir: featurecache.AnswersIn(r.cfg.Cache.Dir), benchmark: r.bench.Name, forget: r.opt.Again || r.opt.repeats != nil}
 	question := r.question(sample, method)
 	if a, ok := kept.recall(question); ok {
 		r.hold(method, sample, &data.Mask{Width: a.Width, Height: a.Height, Pix: a.Mask}, a.Histogram)

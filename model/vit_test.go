@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"samtune/data"
+	"samtune/internal/formula"
 	"samtune/internal/tensor"
 	"samtune/internal/testkit"
 )
@@ -149,7 +150,7 @@ func TestViTB(t *testing.T) {
 		if !ok {
 			t.Fatalf("ViT-B has no %s", name)
 		}
-		near(t, name, testkit.Formula(name, info)[:16], testkit.Values(t, samples, name), 0)
+		near(t, name, formula.Values(name, info)[:16], testkit.Values(t, samples, name), 0)
 	}
 	img := formulaPicture(t)
 	err := d.Run(func(s *tensor.Scope) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"samtune/checkpoints"
 	"samtune/data"
+	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/model"
 )
@@ -35,6 +35,8 @@ type EmbeddingCache struct {
 	Budget int64        // bytes that Dir may hold; 0: no bound
 	// Smaller is told that views went through the encoder that many at a time from now on, since more of them ran out of memory.
 	Smaller func(batch int)
+
+	Benchmark string // that files are made for, which they tell beside their content; may be empty
 
 	Encoded  int // views that went through the encoder
 	Found    int // views whose features were all on disk
@@ -144,25 +146,18 @@ func (c *EmbeddingCache) element() checkpoints.DType {
 	return "F32"
 }
 
-// castagnoli is the polynomial that processors compute in hardware: verifying costs less than reading.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
-
 // write keeps one tensor.
 func (c *EmbeddingCache) write(path, name string, dtype checkpoints.DType, shape []int64, data []byte) error {
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
-	if err == nil {
-		info := checkpoints.Info{Name: name, DType: dtype, Shape: shape}
-		err = checkpoints.CacheSafetensors(path, map[string]string{"crc32c": checksum(data)}, []checkpoints.Tensor{{Info: info, Data: data}})
-	}
+	u := c.use()
+	t := checkpoints.Tensor{Info: checkpoints.Info{Name: name, DType: dtype, Shape: shape}, Data: data}
+	err := featurecache.Write(path, c.Benchmark, t)
 	if errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("cache features: %w: free some space there, lower cache.budget_gb, or choose another folder with --cache: what is cached already is kept", err)
 	}
 	if err != nil {
 		return fmt.Errorf("cache features: %w", err)
 	}
-	c.touch(path)
+	u.touch(path)
 	return nil
 }
 
@@ -177,23 +172,10 @@ func (c *EmbeddingCache) keep(path, name string, dtype checkpoints.DType, shape 
 
 // read verifies what write kept and gives use its shape and bytes, which are memory-mapped.
 func (c *EmbeddingCache) read(path, name string, dtype checkpoints.DType, use func(shape []int64, data []byte) error) error {
-	f, err := checkpoints.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, ok := f.Info(name)
-	if !ok || info.DType != dtype {
-		return fmt.Errorf("read %q: %w: it does not hold %s as %s", path, checkpoints.ErrCorrupt, name, dtype)
-	}
-	err = f.Mapped(name, func(data []byte) error {
-		if checksum(data) != f.Metadata()["crc32c"] {
-			return fmt.Errorf("read %q: %w: the content differs from its checksum", path, checkpoints.ErrCorrupt)
-		}
-		return use(info.Shape, data)
-	})
+	u := c.use()
+	err := featurecache.Read(path, name, dtype, use)
 	if err == nil {
-		c.touch(path)
+		u.touch(path)
 	}
 	return err
 }

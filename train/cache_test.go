@@ -224,34 +224,3 @@ func TestCacheOfTwoProcessesEncodesOnce(t *testing.T) {
 		t.Errorf("encoded %d and %d, found %d and %d: want 4 views encoded and 4 found", a.Encoded, b.Encoded, a.Found, b.Found)
 	}
 }
-
-func TestLockedViewIsWaitedFor(t *testing.T) {
-	dir := t.TempDir()
-	open := func() *viewLocks {
-		l, err := (&EmbeddingCache{Dir: dir}).openLocks()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}
-	first, second := open(), open()
-	defer second.Close()
-	take := func(l *viewLocks, at int64, want bool) {
-		t.Helper()
-		if ok, err := l.try(at); ok != want || err != nil {
-			t.Errorf("taking view %d gives %v, %v: want %v", at, ok, err, want)
-		}
-	}
-	take(first, 7, true)
-	take(second, 7, false)
-	take(second, 8, true)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := second.wait(ctx, 7); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want that of the context", err)
-	}
-	first.Close() // as the end of a process
-	if err := second.wait(context.Background(), 7); err != nil {
-		t.Error(err)
-	}
-}

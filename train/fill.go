@@ -2,10 +2,13 @@ package train
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
+	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/model"
 )
@@ -38,13 +41,23 @@ func merge(wants []Want) []Want {
 	return out
 }
 
+// encodingName is the file of locks that keep two processes from sending the same view through the encoder: who does it holds the
+// byte that stands for the view.
+const encodingName = ".encoding"
+
+// at is the byte that stands for a view.
+func (c *EmbeddingCache) at(m *model.Model, v View) int64 {
+	sum := sha256.Sum256([]byte(c.Key(m, v, "")))
+	return int64(binary.LittleEndian.Uint64(sum[:]) >> 2)
+}
+
 // Fill makes sure that the features that are wanted are on disk, as far as the budget goes, and calls begin
 // with the number of views and done after each of them. A view that another process is encoding is waited for. It stops
 // between two passes through the encoder when ctx ends.
 func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want, begin func(views int), done func()) error {
 	wants = merge(wants)
 	begin(len(wants))
-	locks, err := c.openLocks()
+	locks, err := featurecache.OpenLocks(c.Dir, encodingName)
 	if err != nil {
 		return err
 	}
@@ -58,7 +71,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 	}
 	var elsewhere []Want
 	for _, w := range wants {
-		ok, err := locks.try(c.at(m, w.View))
+		ok, err := locks.Try(c.at(m, w.View))
 		if err != nil {
 			return err
 		}
@@ -74,7 +87,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 		return err
 	}
 	for _, w := range elsewhere {
-		if err := locks.wait(ctx, c.at(m, w.View)); err != nil {
+		if err := locks.Wait(ctx, c.at(m, w.View)); err != nil {
 			return err
 		}
 		if err := f.add(ctx, w); err != nil {
@@ -91,7 +104,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 type filling struct {
 	c       *EmbeddingCache
 	m       *model.Model
-	locks   *viewLocks
+	locks   *featurecache.Locks
 	batch   int
 	missing []Want // locked, to go through the encoder together
 	done    func()
@@ -113,7 +126,7 @@ func (f *filling) add(ctx context.Context, w Want) error {
 		f.c.Homeless++
 	}
 	if !place {
-		f.locks.free(f.c.at(f.m, w.View))
+		f.locks.Free(f.c.at(f.m, w.View))
 		f.done()
 		return nil
 	}
@@ -151,7 +164,7 @@ func (f *filling) flush(ctx context.Context) error {
 			return err
 		}
 		for _, w := range f.missing[:n] {
-			f.locks.free(f.c.at(f.m, w.View))
+			f.locks.Free(f.c.at(f.m, w.View))
 			f.done()
 		}
 		f.missing = slices.Delete(f.missing, 0, n)

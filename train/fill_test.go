@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/model"
 )
@@ -32,7 +33,7 @@ func TestFillHalvesTheBatch(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var passes, smaller []int
 			cache := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16, Smaller: func(batch int) { smaller = append(smaller, batch) }}
-			locks, err := cache.openLocks()
+			locks, err := featurecache.OpenLocks(cache.Dir, encodingName)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,7 +53,7 @@ func TestFillHalvesTheBatch(t *testing.T) {
 			}
 			for i := range c.views {
 				w := Want{Whole(m, picture(uint64(i+1))), []string{model.Embedding}}
-				if ok, err := locks.try(cache.at(m, w.View)); !ok || err != nil {
+				if ok, err := locks.Try(cache.at(m, w.View)); !ok || err != nil {
 					t.Fatal(ok, err)
 				}
 				if err = f.add(context.Background(), w); err != nil {

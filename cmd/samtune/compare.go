@@ -69,7 +69,7 @@ func (a *app) compareAll(c *cobra.Command, f *compareFlags) error {
 	}
 	out := f.out
 	if out == "" {
-		out = filepath.Join("runs", fmt.Sprintf("compare-%dshot-seed%d", f.shots, f.seed))
+		out = filepath.Join(defaultRuns, fmt.Sprintf("compare-%dshot-seed%d", f.shots, f.seed))
 	}
 	rows, given, err := a.plan(f)
 	if err != nil {

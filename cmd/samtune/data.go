@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -10,6 +9,7 @@ import (
 
 	"samtune/data"
 	"samtune/experiment"
+	"samtune/internal/featurecache"
 )
 
 func (a *app) dataCommand() *cobra.Command {
@@ -66,5 +66,5 @@ func (a *app) dataOptions(target string, bar *progress) (data.Options, error) {
 	if err != nil {
 		return data.Options{}, err
 	}
-	return experiment.DataOptions(a.data, target, filepath.Join(cache, "features"), bar), nil
+	return experiment.DataOptions(a.data, target, featurecache.In(cache), bar), nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,27 +50,25 @@ func (a *app) dataList() *cobra.Command {
 
 // listBenchmarks lists all in the order of their tasks. No file is read.
 func (a *app) listBenchmarks() ([]listed, error) {
+	found, err := data.Survey(a.data)
+	if err != nil {
+		return nil, err
+	}
 	var rows []listed
-	for _, name := range data.Names() {
-		d, err := data.Declaration(name)
-		if err != nil {
-			return nil, err
-		}
+	for _, p := range found {
+		d, b := p.Decl, p.Benchmark
 		row := listed{Name: d.Name, Title: d.Title, Task: d.Task, Targets: d.Targets, Status: eval.StatusOK, Get: d.Get}
-		b, err := data.Open(name, data.Options{Root: a.data, Volumes: true})
 		switch {
-		case err == nil:
+		case p.Err == nil:
 			row.Layout, row.Pool, row.Test = b.Layout, len(b.Pool), len(b.Test)
 			row.Volumes = len(b.Pool) > 0 && b.Pool[0].Volume != ""
-		case errors.Is(err, data.ErrNotFound):
+		case errors.Is(p.Err, data.ErrNotFound):
 			row.Status = eval.StatusAbsent
 		default:
-			row.Status, row.Error = eval.StatusFailed, err.Error()
+			row.Status, row.Error = eval.StatusFailed, p.Err.Error()
 		}
 		rows = append(rows, row)
 	}
-	order := data.Tasks()
-	slices.SortStableFunc(rows, func(x, y listed) int { return slices.Index(order, x.Task) - slices.Index(order, y.Task) })
 	return rows, nil
 }
 

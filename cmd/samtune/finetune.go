@@ -17,6 +17,7 @@ import (
 	"samtune/eval"
 	"samtune/eval/report"
 	"samtune/experiment"
+	"samtune/internal/featurecache"
 )
 
 // runFlags are the flags of finetune and zeroshot.
@@ -61,7 +62,7 @@ func (a *app) zeroshot() *cobra.Command {
 func (f *runFlags) add(c *cobra.Command) {
 	f.addBenchmark(c)
 	c.Flags().StringVar(&f.out, "out", "", "run folder; the default is one under --runs with the run's name")
-	c.Flags().StringVar(&f.runs, "runs", "runs", "folder of run folders")
+	c.Flags().StringVar(&f.runs, "runs", defaultRuns, "folder of run folders")
 	c.Flags().BoolVar(&f.again, "again", false, "repeat a run that is finished")
 }
 
@@ -227,7 +228,7 @@ func (a *app) options(c *cobra.Command, f *runFlags) (*experiment.Options, error
 		return nil, err
 	}
 	if cfg.Cache.Dir == "" {
-		cfg.Cache.Dir = filepath.Join(cache, "features")
+		cfg.Cache.Dir = featurecache.In(cache)
 	}
 	for _, path := range []*string{&cfg.Weights, &cfg.Cache.Dir} { // a run may be repeated from another folder
 		if *path, err = filepath.Abs(*path); err != nil {

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"path/filepath"
-
 	"github.com/spf13/cobra"
 
 	"samtune/experiment"
+	"samtune/internal/featurecache"
 	"samtune/model"
 )
 
@@ -39,7 +38,7 @@ func (a *app) predict() *cobra.Command {
 			}
 			bar := newProgress(a.err, a.quiet)
 			defer bar.close()
-			opt.Tuned, opt.Images, opt.Progress, opt.CacheDir = tuned, images, bar, filepath.Join(cache, "features")
+			opt.Tuned, opt.Images, opt.Progress, opt.CacheDir = tuned, images, bar, featurecache.In(cache)
 			return experiment.Predict(c.Context(), opt)
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samtune/experiment"
+	"samtune/internal/featurecache"
 )
 
 // errDiffers says that a repeat did not give the same bytes.
@@ -68,7 +69,7 @@ func (a *app) places(c *cobra.Command, rec *experiment.Record) error {
 		rec.Data = a.data
 	}
 	if a.cache != "" {
-		rec.Config.Cache.Dir = filepath.Join(a.cache, "features")
+		rec.Config.Cache.Dir = featurecache.In(a.cache)
 	}
 	var err error
 	if !exists(rec.Config.Weights) {

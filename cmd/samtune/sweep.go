@@ -83,7 +83,7 @@ func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
 		for i, b := range f.benchmarks {
 			names[i] = strings.TrimSuffix(filepath.Base(b), ".toml")
 		}
-		f.out = filepath.Join("runs", "sweep-"+strings.Join(names, "-"))
+		f.out = filepath.Join(defaultRuns, "sweep-"+strings.Join(names, "-"))
 	}
 	settings, err := a.sweepSettings(c, f)
 	if err != nil {

@@ -2,6 +2,7 @@ package tensor
 
 /*
 #cgo LDFLAGS: -ldl
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,12 +18,28 @@ void **atg_split_with_sizes(void *, int64_t *, int, int64_t);
 static const char *open_global(const char *name) {
 	return dlopen(name, RTLD_NOW | RTLD_GLOBAL) ? NULL : dlerror();
 }
+
+// at::get_cpu_capability() puts a std::string where its caller says, the first word of which points to the text in both C++ ABIs; the
+// function's name tells which of them it is.
+static const char *cpu_capability(int *cxx11) {
+#ifdef __x86_64__
+	static void *text[4];
+	void *f = dlsym(RTLD_DEFAULT, "_ZN2at18get_cpu_capabilityB5cxx11Ev");
+	*cxx11 = f != NULL;
+	if (f == NULL)
+		f = dlsym(RTLD_DEFAULT, "_ZN2at18get_cpu_capabilityEv");
+	if (f != NULL) {
+		((void (*)(void **))f)(text);
+		return text[0];
+	}
+#endif
+	return NULL;
+}
 */
 import "C"
 
 import (
 	"path/filepath"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -60,6 +77,27 @@ func splitSizes(t *Tensor, sizes []int64, dim int64) []lib.Ctensor {
 	}
 	return handles
 }
+
+// cpu is what libtorch says of the processor.
+var cpu = sync.OnceValue(func() (found struct{ capability, abi string }) {
+	var cxx11 C.int
+	text := C.cpu_capability(&cxx11)
+	if text == nil {
+		return struct{ capability, abi string }{"unknown", "unknown"}
+	}
+	found.capability, found.abi = C.GoString(text), "old, _GLIBCXX_USE_CXX11_ABI=0"
+	if cxx11 != 0 {
+		found.abi = "new, _GLIBCXX_USE_CXX11_ABI=1"
+	}
+	return found
+})
+
+// Capability names the set of instructions that libtorch chose its kernels for on this processor, as "AVX2"; "unknown" where it does
+// not say.
+func Capability() string { return cpu().capability }
+
+// ABI names the C++ ABI that the loaded libtorch was built with; "unknown" where it does not say.
+func ABI() string { return cpu().abi }
 
 var cuda struct {
 	once    sync.Once
@@ -101,20 +139,10 @@ func openGlobal(name string) string {
 	return ""
 }
 
-// besideLibtorch returns name in the folder of the libc10.so that is loaded, which may have come from
-// LD_LIBRARY_PATH, or the bare name where that can't be told.
+// besideLibtorch returns name in the folder of the libtorch that is loaded, or the bare name where that can't be told.
 func besideLibtorch(name string) string {
-	if dir := folderOfLoaded("libc10.so"); dir != "" {
+	if dir := Folder(); dir != "" {
 		return filepath.Join(dir, name)
 	}
 	return name
-}
-
-func folderOfLoaded(library string) string {
-	for _, line := range strings.Split(loadedLibraries(), "\n") {
-		if i := strings.IndexByte(line, '/'); i >= 0 && filepath.Base(line[i:]) == library {
-			return filepath.Dir(line[i:])
-		}
-	}
-	return ""
 }

@@ -1,19 +1,18 @@
-package testkit
+// Package formula gives weights that need no file: every parameter's values are a function of its name.
+package formula
 
 import (
 	"encoding/binary"
 	"hash/fnv"
 	"math"
-	"path/filepath"
 	"strings"
-	"testing"
 
 	"samtune/checkpoints"
 )
 
-// Formula returns the deterministic values of a parameter that the parity vectors were computed with:
+// Values returns the deterministic values of a parameter that the parity vectors were computed with:
 // testdata/parity/README.md states the rule.
-func Formula(name string, shape []int64) []float32 {
+func Values(name string, shape []int64) []float32 {
 	n := int64(1)
 	for _, d := range shape {
 		n *= d
@@ -41,13 +40,13 @@ func Formula(name string, shape []int64) []float32 {
 	}
 	out := make([]float32, n)
 	for i := range out {
-		out[i] = float32(base + spread*(2*Uniform(name, uint64(i))-1))
+		out[i] = float32(base + spread*(2*uniform(name, uint64(i))-1))
 	}
 	return out
 }
 
-// Uniform returns the i-th number in 0..1 of the sequence of a name.
-func Uniform(name string, i uint64) float64 {
+// uniform returns the i-th number in 0..1 of the sequence of a name.
+func uniform(name string, i uint64) float64 {
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	const golden = 0x9E3779B97F4A7C15
@@ -58,9 +57,8 @@ func Uniform(name string, i uint64) float64 {
 	return float64(z>>40) / (1 << 24)
 }
 
-// FormulaWeights writes a file with the given parameters by the formula and returns its path.
-func FormulaWeights(t testing.TB, infos []checkpoints.Info) string {
-	t.Helper()
+// Weights returns parameters with their values.
+func Weights(infos []checkpoints.Info) []checkpoints.Tensor {
 	tensors := make([]checkpoints.Tensor, len(infos))
 	for i, info := range infos {
 		tensors[i].Info = info
@@ -68,13 +66,9 @@ func FormulaWeights(t testing.TB, infos []checkpoints.Info) string {
 			tensors[i].Data = make([]byte, 8)
 			continue
 		}
-		for _, v := range Formula(info.Name, info.Shape) {
+		for _, v := range Values(info.Name, info.Shape) {
 			tensors[i].Data = binary.LittleEndian.AppendUint32(tensors[i].Data, math.Float32bits(v))
 		}
 	}
-	path := filepath.Join(t.TempDir(), "formula.safetensors")
-	if err := checkpoints.WriteSafetensors(path, nil, tensors); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return tensors
 }

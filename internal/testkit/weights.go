@@ -9,7 +9,18 @@ import (
 	"testing"
 
 	"samtune/checkpoints"
+	"samtune/internal/formula"
 )
+
+// FormulaWeights writes a file with the given parameters by the formula and returns its path.
+func FormulaWeights(t testing.TB, infos []checkpoints.Info) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "formula.safetensors")
+	if err := checkpoints.WriteSafetensors(path, nil, formula.Weights(infos)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // RandomWeights writes a file with the given parameters, drawn so that activations keep their size, and
 // returns its path.
