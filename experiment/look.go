@@ -59,9 +59,10 @@ type Folder struct {
 }
 
 // FindRuns lists the run folders in a folder: itself, those directly in it, and those of sweeps and comparisons deeper down. It follows
-// no links.
+// no links but root itself.
 func FindRuns(ctx context.Context, root string) ([]string, error) {
 	var out []string
+	root = filepath.Clean(root) + string(filepath.Separator) // so that a folder is walked that a link leads to
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -73,7 +74,7 @@ func FindRuns(ctx context.Context, root string) ([]string, error) {
 			return err
 		}
 		if IsRun(path) {
-			out = append(out, path)
+			out = append(out, filepath.Clean(path))
 			return filepath.SkipDir
 		}
 		if strings.HasPrefix(d.Name(), ".") && path != root {

@@ -128,6 +128,13 @@ func TestRunsList(t *testing.T) {
 	if got := order(filepath.Join(runs, "sweep-ph2"), filepath.Join(runs, "drive-1shot"), "--sort", "run"); got != "drive-1shot:unfinished ph2-10shot:finished" {
 		t.Errorf("of two folders: %s", got)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(runs, link); err != nil {
+		t.Fatal(err)
+	}
+	if got := order("--runs", link, "--sort", "shots"); strings.Count(got, ":") != 4 {
+		t.Errorf("behind a link: %s", got)
+	}
 	hold(t, filepath.Join(runs, "drive-1shot"))
 	code, out, errOut := call("runs", "list", "--runs", runs, "--sort", "when")
 	if code != 0 || errOut != "" {

@@ -101,6 +101,13 @@ func TestListTellsKindsBenchmarksAndOrder(t *testing.T) {
 	if counts, err := ReadSlices(old); err != nil || !slices.Equal(counts["liver"], []int{3}) {
 		t.Errorf("slices of an earlier version are %v, %v", counts, err)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := List(link); err != nil || len(files) != len(want) {
+		t.Errorf("behind a link: %d files, %v", len(files), err)
+	}
 	if files, err := List(filepath.Join(dir, "none")); err != nil || len(files) != 0 {
 		t.Errorf("without a folder: %v, %v", files, err)
 	}
