@@ -17,7 +17,7 @@ const asked = "SAMTUNE_TEST_CUDA_REASON"
 func TestCUDAReason(t *testing.T) {
 	if os.Getenv(asked) != "" {
 		n, reason := CUDA()
-		fmt.Printf("devices %d\nopened %v\nreason %s\n", n, strings.Contains(loadedLibraries(), "libtorch_cuda.so"), reason)
+		fmt.Printf("devices %d\nopened %v\nreason %s\n", n, strings.Contains(strings.Join(Libraries(), "\n"), "libtorch_cuda.so"), reason)
 		return
 	}
 	if openGlobal("libcuda.so.1") == "" {
