@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune sweep compare zeroshot evaluate repro test test-pure test-cuda test-slurm lint fuzz clean
+.PHONY: help setup build finetune sweep compare zeroshot evaluate repro test test-pure test-cuda test-slurm bench lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
@@ -62,6 +62,11 @@ test-cuda: setup ## parity, a short training and its repeat on a GPU; skipped wi
 
 test-slurm: build ## a sweep on a real Slurm of two nodes, made here and removed again
 	@python3 scripts/test_slurm.py
+
+bench: build ## the same work in samtune and in Python by turns: CASES=encode,step ROUNDS=3 THREADS=2 OUT=dir PYTHON=path FULL=1
+	@$(GO_ENV) && python3 bench/run.py --out '$(or $(OUT),bench-out)' $(if $(CASES),--cases '$(CASES)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(THREADS),--threads '$(THREADS)') \
+	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(PYTHON),--python '$(PYTHON)') $(if $(DATA),--data '$(DATA)') $(if $(IMAGES),--images '$(IMAGES)') $(if $(SHOTS),--shots '$(SHOTS)') \
+	  $(if $(STEPS),--steps '$(STEPS)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(FULL),--full)
 
 lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
