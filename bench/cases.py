@@ -40,7 +40,7 @@ class Row:
     python_runs: dict = field(default_factory=dict)
 
 
-def go_benchmark(settings, package, pattern, name, loops=1, **env):
+def go_benchmark(settings, package, pattern, loops=1, **env):
     """A benchmark of one of the packages, whose test binary is built once."""
     binary = settings.out / "build" / (package + ".test")
     if binary not in built:
@@ -49,7 +49,7 @@ def go_benchmark(settings, package, pattern, name, loops=1, **env):
             raise Missing(f"go test -c ./{package} failed: make setup, then . .samtune/env.sh")
         built.add(binary)
     anchored = "/".join(f"^{part}$" for part in pattern.split("/"))
-    return Side(name, [binary, "-test.run=^$", "-test.bench=" + anchored, f"-test.benchtime={loops}x", "-test.timeout=0"],
+    return Side("samtune", [binary, "-test.run=^$", "-test.bench=" + anchored, f"-test.benchtime={loops}x", "-test.timeout=0"],
                 {"SAMTUNE_BENCH_" + k: str(v) for k, v in env.items()}, REPO / package)
 
 
@@ -90,7 +90,7 @@ def half(settings):
 def encode(settings):
     folder = drive(settings) / "DRIVE/training/images"
     count, batch, precision = settings.images, 8 if half(settings) else 1, "bfloat16" if half(settings) else "float32"
-    go = go_benchmark(settings, "train", "BenchmarkFill", "samtune, encode", IMAGES=folder, COUNT=count, PRECISION=precision)
+    go = go_benchmark(settings, "train", "BenchmarkFill", IMAGES=folder, COUNT=count, PRECISION=precision)
     arguments = ["drive", folder, "--count", count, "--batch", batch, "--precision", precision]
     eager = python(settings, "python_encode.py", *arguments, name="eager")
     compiled = python(settings, "python_encode.py", *arguments, "--compiled", name="torch.compile")
@@ -101,7 +101,7 @@ def encode(settings):
 def vit(settings):
     weights = prepared(settings, settings.cache / "vit_b.pth", "python_encode.py", "weights", settings.cache / "vit_b.pth")
     batch, precision = (8, "bfloat16") if half(settings) else (1, "float32")
-    go = go_benchmark(settings, "model", "BenchmarkViTBEncode", "samtune, ViT-B", VITB=weights, BATCH=batch, PRECISION=precision)
+    go = go_benchmark(settings, "model", "BenchmarkViTBEncode", VITB=weights, BATCH=batch, PRECISION=precision)
     official = python(settings, "python_encode.py", "vit", weights, "--batch", batch, "--precision", precision, name="segment-anything")
     return [Row("ViT-B, 1024 pixels", go, [official], 0.7, close=5e-2 if half(settings) else 1e-3)]
 
@@ -109,7 +109,7 @@ def vit(settings):
 def step(settings):
     rows = []
     for batch, loops in ((1, 10), (8, 3)):
-        go = go_benchmark(settings, "train", "BenchmarkStep", f"samtune, step, batch {batch}", loops, BATCH=batch)
+        go = go_benchmark(settings, "train", "BenchmarkStep", loops, BATCH=batch)
         arguments = ["--batch", batch, "--steps", loops]
         sides = [python(settings, "python_step.py", *arguments, name="one pass")]
         if batch > 1:
@@ -121,12 +121,26 @@ def step(settings):
 def head(settings):
     folder = settings.cache / "fit"
     prepared(settings, folder / "features.f32", "python_head.py", "make", folder)
-    go = go_benchmark(settings, "train", "BenchmarkConvexFit", "samtune, convex fit", FIT=folder)
+    go = go_benchmark(settings, "train", "BenchmarkConvexFit", FIT=folder)
     solvers = [python(settings, "python_head.py", "fit", folder, "--solver", solver, name="scikit-learn " + solver, given=lambda run: ["--loss", run["values"]["loss"]])
                for solver in ("lbfgs", "newton-cholesky")]
     return [Row("convex fit, 150,000 x 391", go, solvers, 0.8)]
 
 
-MAKERS = {"encode": encode, "vit": vit, "step": step, "head": head}
+def metrics(settings):
+    """Of libraries that define a metric otherwise, only those count whose value is samtune's."""
+    libraries = {"hd95": ["medpy", "surface-distance", "monai"], "assd": ["medpy", "surface-distance", "monai"], "nsd": ["surface-distance", "monai"], "cldice": ["scikit-image"]}
+    rows = []
+    for kind, title in (("disc", "1024 x 1024, disc"), ("tubes", "1024 x 1024, tubes"), ("volume", "64 x 256 x 256")):
+        for metric, names in libraries.items():
+            if kind == "volume" and metric == "cldice":
+                continue
+            go = None if kind == "volume" else go_benchmark(settings, "eval", f"BenchmarkSurface/{kind}/{metric}", 5)
+            sides = [Side(name, [settings.python, BENCH / "python_metrics.py", kind, metric, name]) for name in names]
+            rows.append(Row(f"{metric}, {title}", go, sides, 0.2, close=1e-6, note="" if go else "samtune scores volumes slice by slice: it has no side in three dimensions"))
+    return rows
+
+
+MAKERS = {"encode": encode, "vit": vit, "step": step, "head": head, "metrics": metrics}
 ALL = list(MAKERS)
 ON_CUDA = ["encode", "vit", "step"]

@@ -91,10 +91,10 @@ def measure(rows, settings):
     for number in range(settings.rounds):
         done = {}
 
-        def once(side, needs=None):
+        def once(side, row=None, needs=None):
             key = json.dumps([[str(c) for c in side.command], side.env])
             if key not in done:
-                say(f"round {number + 1} of {settings.rounds}: {side.name}")
+                say(f"round {number + 1} of {settings.rounds}: " + (f"{row.name}: " if row else "") + side.name)
                 if side.reset:
                     side.reset()
                 if side.given:
@@ -105,19 +105,19 @@ def measure(rows, settings):
         if settings.device == "cpu" and any(row.gflop for row in rows):
             rates.append(once(cases.sgemm(settings))["values"]["gflops"])
         for row in rows:
-            go = once(row.go) if row.go else None
+            go = once(row.go, row) if row.go else None
             if go:
                 row.go_runs.append(go)
             for side in row.python:
-                row.python_runs.setdefault(side.name, []).append(once(side, go))
+                row.python_runs.setdefault(side.name, []).append(once(side, row, go))
     return statistics.median(rates) if rates else None
 
 
 def agree(row, label):
-    """Whether a Python side's values are Go's, as far as the row compares any."""
-    if row.close is None or not row.go_runs:
+    """Whether a Python side's values are Go's, or without a Go side those of the first library, as far as the row compares any."""
+    if row.close is None:
         return True
-    a, b = row.go_runs[0]["values"], row.python_runs[label][0]["values"]
+    a, b = (row.go_runs or row.python_runs[row.python[0].name])[0]["values"], row.python_runs[label][0]["values"]
     return all(k in b and abs(a[k] - b[k]) <= row.close * max(abs(a[k]), 1e-3) for k in a)
 
 
