@@ -141,6 +141,77 @@ def metrics(settings):
     return rows
 
 
-MAKERS = {"encode": encode, "vit": vit, "step": step, "head": head, "metrics": metrics}
+def everything(settings):
+    picture = sorted((drive(settings) / "DRIVE/test/images").glob("*.tif"))[0]
+    found = subprocess.run([settings.python, BENCH / "python_everything.py", picture, "--median", "--threads", str(settings.threads)], capture_output=True, text=True)
+    try:
+        iou = float(found.stdout)
+    except ValueError:
+        raise Missing(f"python_everything.py --median failed: {found.stderr[-500:]}") from None
+    go = go_benchmark(settings, "segment", "BenchmarkEverything", IMAGE=picture, IOU=iou)
+    return [Row("everything mode, 32 x 32", go, [python(settings, "python_everything.py", picture, "--iou", iou, name="segment-anything")], 0.7, close=0.02,
+                note=f"half of the masks pass: predicted IoU > {iou:.4f}")]
+
+
+def startup(settings):
+    """Until the first output; what a user waits for before anything happens."""
+    binary = REPO / "bin/samtune"
+    imports = Side("import torch, segment_anything", [settings.python, "-c", "import torch, segment_anything; print('ready')"], clock="first")
+    rows = [Row("start-up, samtune " + flag, Side("samtune " + flag, [binary, flag], clock="first"), [imports], None) for flag in ("--version", "--help")]
+    rows[0].note = f"bin/samtune is {binary.stat().st_size / 1e6:.1f} MB, libtorch beside it as in Python"
+    return rows
+
+
+def samtune_job(settings, name, command, *arguments):
+    """A whole job of the real program from an empty cache, by the wall clock."""
+    run, cache = settings.out / "runs" / name, settings.out / "features"
+
+    def reset():
+        for folder in (run, cache):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Side("samtune", [REPO / "bin/samtune", command, "--benchmark", "drive", "--data", drive(settings), "--cache", cache, "--out", run, "--device", "cpu",
+                            "--set", f"train.threads={settings.threads}", *arguments], clock="wall", reset=reset)
+
+
+def recipe(settings):
+    """The settings of the plain decoder's jobs, for samtune and for python_finetune.py."""
+    ours, theirs = [], []
+    if settings.profile:
+        ours, theirs = ["--profile", settings.profile], ["--profile", settings.profile]
+    if settings.steps:
+        ours, theirs = ours + ["--set", f"train.steps={settings.steps}"], theirs + ["--steps", settings.steps]
+    return ours, theirs
+
+
+def job(settings):
+    ours, theirs = recipe(settings)
+    rows = []
+    for shots in map(int, settings.shots.split(",")):
+        go = samtune_job(settings, f"plain-{shots}", "finetune", "--decoder", "plain", "--compare", "none", "--shots", shots, *ours)
+        loop = lambda name, *more: python(settings, "python_finetune.py", drive(settings), "--shots", shots, *theirs, *more, name=name, clock="wall")
+        rows += [Row(f"fine-tune on {shots}, test 20", go, [loop("encode in each step", "--encode")], 0.1),
+                 Row("the same, cached", go, [loop("cached embeddings")], 0.8)]
+    settings_of_script = ["head.scales=[1,2]", 'head.mirrors="none"', "head.context=false", f"head.ridges=[{HEAD_RIDGE}]", "head.threshold=0.5"]
+    go = samtune_job(settings, "linear-5", "finetune", "--decoder", "linear", "--compare", "none", "--shots", 5, *(a for s in settings_of_script for a in ("--set", s)))
+    rows.append(Row("convex head on 5, test 20", go, [python(settings, "python_linear.py", drive(settings), "--shots", 5, name="script", clock="wall")], 0.4))
+    return rows
+
+
+def sweep(settings):
+    ours, theirs = recipe(settings)
+    shots, seeds = SWEEP
+    go = samtune_job(settings, "sweep", "sweep", "--decoders", "plain", "--shots", ",".join(map(str, shots)), "--seeds", seeds, *ours)
+    if settings.full:
+        one = python(settings, "python_finetune.py", drive(settings), *theirs, name="").command
+        script = f'for shots in {" ".join(map(str, shots))}; do for seed in {" ".join(map(str, range(1, seeds + 1)))}; do "$@" --shots $shots --seed $seed || exit 1; done; done'
+        return [Row("sweep, 15 runs", go, [Side("15 jobs", ["sh", "-c", script, "sh", *one], clock="wall")], 0.3)]
+    one = python(settings, "python_finetune.py", drive(settings), "--shots", 5, *theirs, name="cached embeddings", clock="wall")
+    return [Row("sweep, 15 runs", go, [one], 0.3, times=15, note="Python's time is 15 times that of one job with 5 shots (FULL=1 runs all 15)")]
+
+
+HEAD_RIDGE = 1e-3
+SWEEP = (1, 3, 5, 10, 20), 3  # shots, seeds
+
+MAKERS = {"encode": encode, "vit": vit, "step": step, "job": job, "head": head, "sweep": sweep, "metrics": metrics, "everything": everything, "startup": startup}
 ALL = list(MAKERS)
 ON_CUDA = ["encode", "vit", "step"]
