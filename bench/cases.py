@@ -1,4 +1,5 @@
 """The cases of bench/run.py: what is run on either side, what has to agree, and what is aimed at."""
+import json
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ class Side:
     clock: str = "work"  # "work": what the process reports; "wall": its own duration; "first": until its first output
     reset: Callable[[], Any] | None = None  # called before each run
     given: Callable[[dict], list] | None = None  # further arguments that the row's Go run decides
+    values: Callable[[], dict] | None = None  # what a process that reports none leaves behind
 
 
 @dataclass
@@ -170,7 +172,13 @@ def samtune_job(settings, name, command, *arguments):
         for folder in (run, cache):
             shutil.rmtree(folder, ignore_errors=True)
     return Side("samtune", [REPO / "bin/samtune", command, "--benchmark", "drive", "--data", drive(settings), "--cache", cache, "--out", run, "--device", "cpu",
-                            "--set", f"train.threads={settings.threads}", *arguments], clock="wall", reset=reset)
+                            "--set", f"train.threads={settings.threads}", *arguments], clock="wall", reset=reset, values=lambda: dice_of(run))
+
+
+def dice_of(run):
+    """The mean Dice of a finished run, none of a sweep."""
+    results = run / "results.json"
+    return {"dice": json.loads(results.read_text())["after"]["dice"]["mean"]} if results.exists() else {}
 
 
 def recipe(settings):

@@ -80,6 +80,8 @@ def execute(side, settings):
             out["values"] = found["values"]
             if side.clock == "work":
                 out["seconds"] = found["seconds"]
+    if side.values:
+        out["values"] = side.values()
     if out["seconds"] is None:
         raise Stop(f"{' '.join(map(str, side.command))} printed no time: {settings.log} says why")
     return out
