@@ -51,7 +51,7 @@ repro: build ## repeat a run from its record and say whether the bytes agree: RU
 	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(AGAIN),--again)
 
 test: setup ## all tests
-	@python3 -m unittest -q scripts/test_setup.py
+	@python3 -m unittest -q scripts/test_setup.py bench/test_run.py
 	@$(GO_ENV) && go test -timeout 30m ./...
 
 test-pure: ## the tests of the packages that need no libtorch

@@ -31,8 +31,8 @@ def main():
 def drive(args):
     model = side.lite_medsam()
     if args.compiled:
-        import torch._inductor.config
-        torch._inductor.config.freezing = True
+        from torch._inductor import config
+        config.freezing = True
         encoder = torch.compile(side.fast_encoder(model).to(args.device, args.dtype).eval())
     else:
         encoder = model.image_encoder.to(args.device, args.dtype).eval()  # TinyViT takes its attention biases over then
