@@ -74,7 +74,8 @@ def weights(args):
 
     import formula
     state = sam_model_registry["vit_b"]().state_dict()
-    torch.save({k: torch.from_numpy(formula.values(k, tuple(v.shape))) for k, v in state.items()}, args.path)
+    torch.save({k: torch.from_numpy(formula.values(k, tuple(v.shape))) for k, v in state.items()}, args.path + ".part")
+    os.rename(args.path + ".part", args.path)
 
 
 def sgemm(args):

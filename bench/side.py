@@ -20,18 +20,20 @@ def settings(doc, add=lambda parser: None):
     add(p)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
+    Clock.gpu = args.device != "cpu"
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on both sides
     return args
 
 
 class Clock:
     """Measures seconds; what a GPU was given before is done when either end is read."""
+    gpu = False
 
     def __init__(self):
         self.began = self.now()
 
     def now(self):
-        if torch.cuda.is_available():
+        if self.gpu:
             torch.cuda.synchronize()
         return time.perf_counter()
 
