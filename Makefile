@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-slurm torture docs lint fuzz clean
+.PHONY: help setup build finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-slurm torture bench docs lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
@@ -54,7 +54,7 @@ doctor: build ## look at all that samtune needs on this machine, and say what to
 	@bin/samtune doctor $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)')
 
 test: setup ## all tests
-	@python3 -m unittest -q scripts/test_setup.py
+	@python3 -m unittest -q scripts/test_setup.py bench/test_run.py
 	@$(GO_ENV) && go test -timeout 30m ./...
 
 test-pure: ## the tests of the packages that need no libtorch
@@ -71,6 +71,11 @@ torture: build ## kill finetune, encode, sweep and export at random moments and 
 
 docs: build ## write the pages of docs/reference that are made from the program
 	@SAMTUNE_DATA= bin/samtune docs --out docs/reference
+
+bench: build ## the same work in samtune and in Python by turns: CASES=encode,step ROUNDS=3 THREADS=2 OUT=dir PYTHON=path FULL=1
+	@$(GO_ENV) && python3 bench/run.py --out '$(or $(OUT),bench-out)' $(if $(CASES),--cases '$(CASES)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(THREADS),--threads '$(THREADS)') \
+	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(PYTHON),--python '$(PYTHON)') $(if $(DATA),--data '$(DATA)') $(if $(IMAGES),--images '$(IMAGES)') $(if $(SHOTS),--shots '$(SHOTS)') \
+	  $(if $(STEPS),--steps '$(STEPS)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(FULL),--full)
 
 lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

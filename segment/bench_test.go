@@ -2,7 +2,6 @@ package segment
 
 import (
 	"context"
-	"os"
 	"strconv"
 	"testing"
 
@@ -12,10 +11,10 @@ import (
 	"samtune/model"
 )
 
-// BenchmarkEverything is Go's side of bench/everything.py: LiteMedSAM with SAM's normalisation on the picture that
+// BenchmarkEverything is the Go side of bench/run.py's case everything: LiteMedSAM with SAM's normalisation on the picture that
 // SAMTUNE_BENCH_IMAGE names, SAMTUNE_BENCH_IOU the predicted IoU that masks must have; every mask counts as stable.
 func BenchmarkEverything(b *testing.B) {
-	path := os.Getenv("SAMTUNE_BENCH_IMAGE")
+	path := testkit.Setting("IMAGE", "")
 	if path == "" {
 		b.Skip("SAMTUNE_BENCH_IMAGE names no picture")
 	}
@@ -25,10 +24,10 @@ func BenchmarkEverything(b *testing.B) {
 	}
 	opt := OfficialEverything()
 	opt.MinStability = 0
-	if opt.MinIoU, err = strconv.ParseFloat(os.Getenv("SAMTUNE_BENCH_IOU"), 64); err != nil {
+	if opt.MinIoU, err = strconv.ParseFloat(testkit.Setting("IOU", "0"), 64); err != nil {
 		b.Fatal(err)
 	}
-	device, err := tensor.Open("cpu", 2)
+	device, err := tensor.Open("cpu", testkit.Number(b, "THREADS", 2))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -43,11 +42,13 @@ func BenchmarkEverything(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer m.Close()
+	masks := 0
 	for b.Loop() {
 		found, err := Everything(context.Background(), m, img, opt, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64(len(found)), "masks")
+		masks = len(found)
 	}
+	testkit.Report(b, map[string]float64{"masks": float64(masks)})
 }

@@ -1,0 +1,62 @@
+package eval
+
+import (
+	"testing"
+
+	"samtune/data"
+	"samtune/internal/testkit"
+)
+
+// benchMasks makes a pair of masks of 1024 x 1024 pixels: a large round one, or many tubes a few pixels wide. bench/python_metrics.py
+// draws the same.
+func benchMasks(kind string) (a, b *data.Mask) {
+	const side = 1024
+	a, b = data.NewMask(side, side), data.NewMask(side, side)
+	disc := func(m *data.Mask, y0, x0, radius int) {
+		for i := range m.Pix {
+			if y, x := i/side-y0, i%side-x0; y*y+x*x < radius*radius {
+				m.Pix[i] = 1
+			}
+		}
+	}
+	tubes := func(m *data.Mask, shift, width int) {
+		for i := range m.Pix {
+			y, x := i/side, i%side+shift
+			if (y+max(x%128-64, 64-x%128)/2+x/3)%45 < width {
+				m.Pix[i] = 1
+			}
+		}
+	}
+	if kind == "tubes" {
+		tubes(a, 0, 6)
+		tubes(b, 3, 5)
+		return a, b
+	}
+	disc(a, 500, 480, 300)
+	disc(b, 510, 500, 310)
+	return a, b
+}
+
+// BenchmarkSurface measures each metric as Score does, on the masks cropped to what is inside: the Go side of bench/run.py's case
+// metrics. HD95 and ASSD come out of one call.
+func BenchmarkSurface(b *testing.B) {
+	spacing := [2]float64{1, 1}
+	for _, kind := range []string{"disc", "tubes"} {
+		for name, metric := range map[string]func(p, t *data.Mask) Float{
+			"hd95":   func(p, t *data.Mask) Float { d, _ := surfaceDistances(p, t, spacing); return d },
+			"assd":   func(p, t *data.Mask) Float { _, d := surfaceDistances(p, t, spacing); return d },
+			"nsd":    func(p, t *data.Mask) Float { return surfaceDice(p, t, spacing, 2) },
+			"cldice": clDice,
+		} {
+			b.Run(kind+"/"+name, func(b *testing.B) {
+				pred, truth := benchMasks(kind)
+				var value Float
+				for b.Loop() {
+					box, _ := boundingBox(pred, truth)
+					value = metric(crop(pred, box), crop(truth, box))
+				}
+				testkit.Report(b, map[string]float64{"value": float64(value)})
+			})
+		}
+	}
+}
