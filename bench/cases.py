@@ -124,7 +124,7 @@ def head(settings):
     folder = settings.cache / "fit"
     prepared(settings, folder / "features.f32", "python_head.py", "make", folder)
     go = go_benchmark(settings, "train", "BenchmarkConvexFit", FIT=folder)
-    solvers = [python(settings, "python_head.py", "fit", folder, "--solver", solver, name="scikit-learn " + solver, given=lambda run: ["--loss", run["values"]["loss"]])
+    solvers = [Side("scikit-learn " + solver, [settings.python, BENCH / "python_head.py", "fit", folder, "--solver", solver], given=lambda run: ["--loss", run["values"]["loss"]])
                for solver in ("lbfgs", "newton-cholesky")]
     return [Row("convex fit, 150,000 x 391", go, solvers, 0.8)]
 
