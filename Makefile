@@ -69,8 +69,8 @@ test-slurm: build ## a sweep on a real Slurm of two nodes, made here and removed
 torture: build ## kill finetune, encode, sweep and export at random moments and look for what is lost: KILLS=60 SEED=1
 	@python3 scripts/torture.py $(if $(KILLS),--kills '$(KILLS)') $(if $(SEED),--seed '$(SEED)')
 
-docs: build ## write the pages of docs/reference that are made from the program
-	@SAMTUNE_DATA= bin/samtune docs --out docs/reference
+docs: build ## write what the pages take from the program and from the files in docs/results
+	@SAMTUNE_DATA= bin/samtune docs .
 
 bench: build ## the same work in samtune and in Python by turns: CASES=encode,step ROUNDS=3 THREADS=2 OUT=dir PYTHON=path FULL=1
 	@$(GO_ENV) && python3 bench/run.py --out '$(or $(OUT),bench-out)' $(if $(CASES),--cases '$(CASES)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(THREADS),--threads '$(THREADS)') \

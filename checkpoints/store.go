@@ -25,19 +25,20 @@ const manifestFile = "MANIFEST.json"
 // manifestSchema is the version of the manifest's form.
 const manifestSchema = 1
 
-type manifest struct {
+// Manifest is what MANIFEST.json of a checkpoint says.
+type Manifest struct {
 	Schema   int                     `json:"schema"`
 	Step     int                     `json:"step"`
 	Best     bool                    `json:"best"`     // it was the best of its run when it was written
 	Parent   int                     `json:"parent"`   // step of the checkpoint that training went on from; 0: it began
 	Identity string                  `json:"identity"` // hash of all that decides the run's result
 	Versions map[string]string       `json:"versions"` // of the programs that wrote it
-	Files    map[string]manifestItem `json:"files"`
+	Files    map[string]ManifestItem `json:"files"`
 	Checksum string                  `json:"checksum"` // SHA-256 of the manifest with an empty checksum
 }
 
 // seal returns the manifest's text with its checksum.
-func (m manifest) seal() ([]byte, error) {
+func (m Manifest) seal() ([]byte, error) {
 	m.Checksum = ""
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -49,7 +50,8 @@ func (m manifest) seal() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-type manifestItem struct {
+// ManifestItem is a file of a checkpoint.
+type ManifestItem struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 }
@@ -208,9 +210,9 @@ func (s *Store) save(final string, step int, best bool, files map[string]func(io
 			err = errors.Join(err, s.disk.RemoveAll(temporary))
 		}
 	}()
-	m := manifest{
+	m := Manifest{
 		Schema: manifestSchema, Step: step, Best: best, Parent: s.parent, Identity: s.opt.Identity, Versions: s.opt.Versions,
-		Files: map[string]manifestItem{},
+		Files: map[string]ManifestItem{},
 	}
 	for _, n := range slices.Sorted(maps.Keys(files)) {
 		item, err := s.writeFile(filepath.Join(temporary, n), files[n])
@@ -250,25 +252,25 @@ func (s *Store) save(final string, step int, best bool, files map[string]func(io
 }
 
 // writeFile writes a file, brings it to disk and returns its size and hash.
-func (s *Store) writeFile(path string, write func(io.Writer) error) (manifestItem, error) {
+func (s *Store) writeFile(path string, write func(io.Writer) error) (ManifestItem, error) {
 	f, err := s.disk.Create(path)
 	if err != nil {
-		return manifestItem{}, err
+		return ManifestItem{}, err
 	}
 	sum := sha256.New()
 	counted := &counter{w: io.MultiWriter(f, sum)}
 	if err := write(counted); err != nil {
 		f.Close()
-		return manifestItem{}, err
+		return ManifestItem{}, err
 	}
 	if err := f.Sync(); err != nil {
 		f.Close()
-		return manifestItem{}, err
+		return ManifestItem{}, err
 	}
 	if err := f.Close(); err != nil {
-		return manifestItem{}, err
+		return ManifestItem{}, err
 	}
-	return manifestItem{Size: counted.n, SHA256: hex.EncodeToString(sum.Sum(nil))}, nil
+	return ManifestItem{Size: counted.n, SHA256: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
 type counter struct {

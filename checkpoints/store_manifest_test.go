@@ -42,7 +42,7 @@ func TestManifestSaysWhereACheckpointComesFrom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var m manifest
+		var m Manifest
 		if err := json.Unmarshal(text, &m); err != nil {
 			t.Fatal(err)
 		}

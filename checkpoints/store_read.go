@@ -111,13 +111,13 @@ func (s *Store) verify(name string) (*Checkpoint, error) {
 	return &Checkpoint{Dir: dir, Step: m.Step, best: m.Best}, nil
 }
 
-func readManifest(dir string) (*manifest, error) {
+func readManifest(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, manifestFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %q: %w: %w", dir, ErrCorrupt, err)
 	}
-	var m manifest
+	var m Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, fmt.Errorf("checkpoint manifest %q: %w: %w", path, ErrCorrupt, err)
 	}
@@ -134,7 +134,7 @@ func readManifest(dir string) (*manifest, error) {
 	return &m, nil
 }
 
-func verifyFile(path string, want manifestItem) error {
+func verifyFile(path string, want ManifestItem) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("checkpoint file %q: %w: %w", path, ErrCorrupt, err)

@@ -188,6 +188,7 @@ func TestCompare(t *testing.T) {
 	if len(table.Rows) != 3 {
 		t.Fatalf("%d rows, want 3", len(table.Rows))
 	}
+	fits(t, "compare.schema.json", filepath.Join(out, "compare.json"))
 	for i, want := range []string{"drive absent", "fundus ok", "kvasir_seg failed"} { // in the order of tasks
 		if got := table.Rows[i].Benchmark + " " + table.Rows[i].Status; got != want {
 			t.Errorf("row %d is %s, want %s", i, got, want)

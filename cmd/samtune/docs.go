@@ -16,16 +16,16 @@ import (
 
 // docs writes the pages that are made from the program itself, so that they can't say something else than it does.
 func (a *app) docs() *cobra.Command {
-	var out, man string
+	var man string
 	c := &cobra.Command{
-		Use:     "docs",
-		Short:   "Write the reference pages of commands and settings, or manual pages",
-		Example: "  samtune docs --out docs/reference\n  samtune docs --man /usr/local/share/man/man1",
-		Args:    cobra.NoArgs,
+		Use:     "docs [TREE]",
+		Short:   "Write what is made from the program and from results in the pages of samtune's source tree, or manual pages",
+		Example: "  samtune docs .\n  samtune docs --man /usr/local/share/man/man1",
+		Args:    cobra.MaximumNArgs(1),
 		Hidden:  true,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if out == "" && man == "" {
-				return fmt.Errorf("%w: want --out or --man", errUsage)
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 && man == "" {
+				return fmt.Errorf("%w: want the source tree, or --man", errUsage)
 			}
 			if man != "" {
 				if err := os.MkdirAll(man, 0o755); err != nil {
@@ -36,30 +36,46 @@ func (a *app) docs() *cobra.Command {
 					return fmt.Errorf("write manual pages: %w", err)
 				}
 			}
-			if out == "" {
+			if len(args) == 0 {
 				return nil
 			}
-			pages, err := referencePages(c.Root())
+			pages, err := writtenPages(c.Root(), args[0])
 			if err != nil {
 				return err
 			}
 			for name, text := range pages {
-				if err := renameio.WriteFile(filepath.Join(out, name), []byte(text), 0o644); err != nil {
+				if err := renameio.WriteFile(filepath.Join(args[0], name), []byte(text), 0o644); err != nil {
 					return fmt.Errorf("write page: %w", err)
 				}
 			}
 			return nil
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "folder of the pages")
 	c.Flags().StringVar(&man, "man", "", "folder of the manual pages")
 	return c
 }
 
-// referencePages are the pages, by their file's name.
-func referencePages(root *cobra.Command) (map[string]string, error) {
+// writtenPages are the pages of the tree that are made, as a whole or in part, by their place in it.
+func writtenPages(root *cobra.Command, tree string) (map[string]string, error) {
 	settings, err := settingsPage()
-	return map[string]string{"commands.md": commandsPage(root), "settings.md": settings}, err
+	if err != nil {
+		return nil, err
+	}
+	pages, err := schemas(tree)
+	if err != nil {
+		return nil, err
+	}
+	pages["docs/reference/commands.md"], pages["docs/reference/settings.md"] = commandsPage(root), settings
+	for _, name := range []string{"README.md", "docs/results.md"} {
+		text, err := os.ReadFile(filepath.Join(tree, name))
+		if err != nil {
+			return nil, fmt.Errorf("read page: %w", err)
+		}
+		if pages[name], err = drawTables(string(text), filepath.Join(tree, "docs", "results")); err != nil {
+			return nil, err
+		}
+	}
+	return pages, nil
 }
 
 const madeBy = "<!-- Written by make docs from the program itself. -->\n\n"

@@ -74,6 +74,14 @@ func TestFinetuneEndToEnd(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	fits(t, "results.schema.json", filepath.Join(dir, "results.json"))
+	manifests, err := filepath.Glob(filepath.Join(dir, "checkpoints", "plain", "*", "MANIFEST.json"))
+	if err != nil || len(manifests) == 0 {
+		t.Fatalf("no checkpoints: %v", err)
+	}
+	for _, m := range manifests {
+		fits(t, "manifest.schema.json", m)
+	}
 	var results map[string]any
 	if err := json.Unmarshal(read(t, dir, "results.json"), &results); err != nil {
 		t.Fatal(err)

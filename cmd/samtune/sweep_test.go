@@ -82,6 +82,7 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	want := resultFiles(t, whole)
+	fits(t, "sweep.schema.json", filepath.Join(whole, "sweep.json"))
 
 	t.Run("again nothing is done", func(t *testing.T) {
 		before := read(t, whole, status.Rows[0].Dir, "results.json")
