@@ -1,9 +1,11 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune sweep compare zeroshot evaluate repro test test-pure test-cuda test-slurm lint fuzz clean
+.PHONY: help setup build finetune sweep compare zeroshot evaluate repro test test-pure test-cuda test-gotorch test-slurm lint fuzz clean
 
 GO_ENV := . .samtune/env.sh
+# The linker finds gotorch's C++ half by LIBRARY_PATH, which is no flag: gotch need not be compiled again for it.
+GOTORCH_ENV = $(GO_ENV) && shim=$$(python3 scripts/gotorch.py) && export LIBRARY_PATH="$$shim$${LIBRARY_PATH:+:$$LIBRARY_PATH}"
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
 COMMON = $(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(MODEL),--model '$(MODEL)') \
 	$(if $(DEVICE),--device '$(DEVICE)') $(foreach s,$(SET),--set '$(s)')
@@ -24,8 +26,8 @@ setup: ## fetch libtorch and the model weights into the cache, once
 	@command -v python3 >/dev/null || { echo 'setup: python3 is not on this machine: install it, as with: apt-get install python3 python3-pip' >&2; exit 1; }
 	@python3 scripts/setup.py
 
-build: setup ## build bin/samtune
-	@$(GO_ENV) && go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
+build: setup ## build bin/samtune; GOTORCH=1: with the second binding of libtorch
+	@$(if $(GOTORCH),$(GOTORCH_ENV),$(GO_ENV)) && go build $(if $(GOTORCH),-tags gotorch) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
 
 finetune: build ## the main job: fine-tune on a few images and compare with zero-shot
 	@bin/samtune finetune $(FLAGS) $(if $(AGAIN),--again) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(DECODER),--decoder '$(DECODER)') $(if $(COMPARE),--compare '$(COMPARE)')
@@ -50,7 +52,7 @@ repro: build ## repeat a run from its record and say whether the bytes agree: RU
 	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(AGAIN),--again)
 
 test: setup ## all tests
-	@python3 -m unittest -q scripts/test_setup.py
+	@python3 -m unittest -q scripts/test_setup.py scripts/test_gotorch.py
 	@$(GO_ENV) && go test -timeout 30m ./...
 
 test-pure: ## the tests of the packages that need no libtorch
@@ -58,6 +60,11 @@ test-pure: ## the tests of the packages that need no libtorch
 
 test-cuda: setup ## parity, a short training and its repeat on a GPU; skipped without one
 	@$(GO_ENV) && go test -count=1 -v -run CUDA ./internal/tensor ./model ./train
+
+test-gotorch: setup ## gotorch, a second binding of libtorch, repeats what matters; the default build is without it
+	@if go list -deps ./... | grep '^github.com/wangkuiyi/gotorch'; then echo 'gotorch is in the default build' >&2; exit 1; fi
+	@$(GOTORCH_ENV) && export OMP_NUM_THREADS=1 && go vet -tags gotorch ./internal/tensor ./internal/witness && \
+	  go tool staticcheck -tags gotorch ./internal/tensor ./internal/witness && go test -count=1 -tags gotorch ./internal/witness
 
 test-slurm: build ## a sweep on a real Slurm of two nodes, made here and removed again
 	@python3 scripts/test_slurm.py
