@@ -11,13 +11,12 @@ build cache minds has to change: gotch would be compiled again for it.
 import hashlib
 import json
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import building
 import setup
 
 MODULE = "github.com/wangkuiyi/gotorch"
@@ -30,37 +29,17 @@ def say(text):
     print("gotorch: " + text, file=sys.stderr, flush=True)
 
 
-def call(command, **kwargs):
-    """Runs a command and returns what it prints; where it fails, what it said is the reason to stop."""
-    out = subprocess.run(command, capture_output=True, text=True, **kwargs)
-    if out.returncode != 0:
-        raise setup.Stop(f"{shlex.join(command)}: exit code {out.returncode}\n{(out.stdout + out.stderr).strip()}")
-    return out.stdout
-
-
-def flags(env):
-    """Returns set-up's compiler, its flags and the linker's, and the version of the libtorch that they name."""
-    missing = [name for name in ("CXX", "CGO_CXXFLAGS", "CGO_LDFLAGS") if not env.get(name)]
-    if missing:
-        raise setup.Stop(f"{', '.join(missing)} not set: call it by make test-gotorch, or source .samtune/env.sh first")
-    compiler, compile_flags, link_flags = (shlex.split(env[name]) for name in ("CXX", "CGO_CXXFLAGS", "CGO_LDFLAGS"))
-    libraries = [Path(f[2:]) for f in link_flags if f.startswith("-L") and (Path(f[2:]) / "libtorch_cpu.so").exists()]
-    if not libraries:
-        raise setup.Stop("no -L folder of CGO_LDFLAGS holds libtorch_cpu.so: run make setup again")
-    return compiler, compile_flags + COMPILE, link_flags, setup.version_of(libraries[0].parent)
-
-
-def key(sources, compiler, compile_flags, link_flags, version):
+def key(sources, f):
     """Names a build by all that decides it."""
     h = hashlib.sha256()
     for path in sources:
         content = path.read_bytes()
         h.update(f"{path.name} {len(content)}\n".encode() + content)
-    h.update(json.dumps([compiler, compile_flags, link_flags, LINK, version]).encode())
+    h.update(json.dumps([f.compiler, f.compile, COMPILE, f.link, LINK, f.version]).encode())
     return h.hexdigest()[:12]
 
 
-def build(folder, module, sources, compiler, compile_flags, link_flags):
+def build(folder, module, sources, f):
     """Compiles and links into folder, which comes to be whole or not at all. All sources go into one unit: libtorch's
     headers, on which the compiler spends its time, are read once."""
     began = time.monotonic()
@@ -70,7 +49,7 @@ def build(folder, module, sources, compiler, compile_flags, link_flags):
     try:
         unit = fresh / "unit.cc"
         unit.write_text("".join(f'#include "cgotorch/{p.name}"\n' for p in sources if p.suffix == ".cc"))
-        call([*compiler, *compile_flags, f"-I{module}", str(unit), f"-Wl,-soname,{folder / NAME}", *link_flags, *LINK, "-o", str(fresh / NAME)])
+        building.call([*f.compiler, *f.compile, *COMPILE, f"-I{module}", str(unit), f"-Wl,-soname,{folder / NAME}", *f.link, *LINK, "-o", str(fresh / NAME)])
         unit.unlink()
         (fresh / "COMPLETE.json").write_text(json.dumps(setup.listing(fresh)))
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,15 +61,17 @@ def build(folder, module, sources, compiler, compile_flags, link_flags):
 
 def library(env):
     """Returns the folder of libcgotorch.so, building it where it is not complete."""
-    compiler, compile_flags, link_flags, version = flags(env)
-    module = Path(json.loads(call(["go", "mod", "download", "-json", MODULE], cwd=setup.REPO))["Dir"])
+    f = building.flags(env)
+    module = Path(json.loads(building.call(["go", "mod", "download", "-json", MODULE], cwd=setup.REPO))["Dir"])
     sources = sorted(p for p in (module / "cgotorch").iterdir() if p.suffix in (".cc", ".h"))
     cache = setup.cache_dir(env)
-    folder = cache / f"gotorch-{key(sources, compiler, compile_flags, link_flags, version)}"
+    folder = cache / f"gotorch-{key(sources, f)}"
     if not setup.complete(folder):
         with setup.lock(cache / ".gotorch.lock"):
+            for leftover in cache.glob("gotorch-*.tmp-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
             if not setup.complete(folder):
-                build(folder, module, sources, compiler, compile_flags, link_flags)
+                build(folder, module, sources, f)
     return folder
 
 

@@ -37,13 +37,13 @@ class Case(unittest.TestCase):
         compiler.write_text(COMPILER)
         compiler.chmod(0o755)
         self.env = {"CXX": str(compiler), "CGO_CXXFLAGS": "-I'/a b'", "CGO_LDFLAGS": f"-L{self.root} -L{lib}", "XDG_CACHE_HOME": str(self.root / "cache")}
-        real = gotorch.call
+        real = gotorch.building.call
 
         def call(command, **kwargs):
             return json.dumps({"Dir": str(self.module)}) if command[0] == "go" else real(command, **kwargs)
 
-        for target, value in (("call", call), ("say", lambda text: None)):
-            patch = mock.patch.object(gotorch, target, value)
+        for module, target, value in ((gotorch.building, "call", call), (gotorch, "say", lambda text: None)):
+            patch = mock.patch.object(module, target, value)
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -85,7 +85,7 @@ class Case(unittest.TestCase):
 
     def test_flags_are_needed(self):
         del self.env["CXX"]
-        with self.assertRaisesRegex(gotorch.setup.Stop, "CXX not set: call it by make test-gotorch"):
+        with self.assertRaisesRegex(gotorch.setup.Stop, "CXX not set: call this by make"):
             gotorch.library(self.env)
 
 

@@ -122,7 +122,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.data, "data", os.Getenv("SAMTUNE_DATA"), "folder that holds the data sets; the default is $SAMTUNE_DATA")
 	f.StringVar(&a.cache, "cache", "", "folder for weights and cached features; the default is samtune in the user's cache folder")
 	f.BoolVar(&a.quiet, "quiet", false, "show results and errors alone")
-	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.repro(), a.dataCommand(), a.weightsCommand())
+	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.repro(), a.dataCommand(), a.weightsCommand(), a.versionCommand())
 	for _, c := range root.Commands() {
 		refuseStrayWords(c)
 	}
@@ -189,25 +189,35 @@ func (a *app) modelAndWeights(name, weights string) (string, string, error) {
 	return name, weights, err
 }
 
-// weightsPath is where make setup leaves a model's released weights. --cache moves what samtune writes;
-// weights that are only in the user's cache folder are found there all the same.
+// weightsPath is where make setup leaves a model's released weights.
 func (a *app) weightsPath(spec *model.Spec) (string, error) {
-	dir, err := a.cacheDir()
+	places, err := a.weightsPlaces(spec)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "weights", spec.Weights.File)
-	if _, err := os.Stat(path); err != nil && a.cache != "" {
-		if user, failed := os.UserCacheDir(); failed == nil {
-			if other := filepath.Join(user, "samtune", "weights", spec.Weights.File); exists(other) {
-				return other, nil
-			}
+	for _, path := range places {
+		if exists(path) {
+			return path, nil
 		}
 	}
-	if !exists(path) {
-		return "", fmt.Errorf("%s's weights are not at %q: %s fetches them, or name a file with --weights", spec.Title, path, obtain(spec))
+	return "", fmt.Errorf("%s's weights are not at %q: %s fetches them, or name a file with --weights", spec.Title, places[0], obtain(spec))
+}
+
+// weightsPlaces are the paths at which a model's released weights are looked for. --cache moves what samtune writes; weights that are
+// only in the user's cache folder, or in the bundle that the program came in, are found there all the same.
+func (a *app) weightsPlaces(spec *model.Spec) ([]string, error) {
+	dir, err := a.cacheDir()
+	if err != nil {
+		return nil, err
 	}
-	return path, nil
+	places := []string{filepath.Join(dir, "weights", spec.Weights.File)}
+	if user, err := os.UserCacheDir(); err == nil && a.cache != "" {
+		places = append(places, filepath.Join(user, "samtune", "weights", spec.Weights.File))
+	}
+	if bundle, err := bundleFolder(); err == nil {
+		places = append(places, filepath.Join(bundle, "weights", spec.Weights.File))
+	}
+	return places, nil
 }
 
 func exists(path string) bool {
