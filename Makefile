@@ -1,9 +1,12 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-slurm torture bench docs lint fuzz clean
+.PHONY: help setup build bundle finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle torture bench docs lint fuzz clean
 
+CUDA_TESTS := ./internal/tensor ./model ./train
 GO_ENV := . .samtune/env.sh
+# The linker finds gotorch's C++ half by LIBRARY_PATH, which is no flag: gotch need not be compiled again for it.
+GOTORCH_ENV = $(GO_ENV) && shim=$$(python3 scripts/gotorch.py) && export LIBRARY_PATH="$$shim$${LIBRARY_PATH:+:$$LIBRARY_PATH}"
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
 COMMON = $(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(MODEL),--model '$(MODEL)') \
 	$(if $(DEVICE),--device '$(DEVICE)') $(foreach s,$(SET),--set '$(s)')
@@ -25,8 +28,12 @@ setup: ## fetch libtorch and the model weights into the cache, once
 	@command -v python3 >/dev/null || { echo 'setup: python3 is not on this machine: install it, as with: apt-get install python3 python3-pip' >&2; exit 1; }
 	@python3 scripts/setup.py
 
-build: setup ## build bin/samtune
-	@$(GO_ENV) && go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
+build: setup ## build bin/samtune; GOTORCH=1: with the second binding of libtorch
+	@$(if $(GOTORCH),$(GOTORCH_ENV),$(GO_ENV)) && go build $(if $(GOTORCH),-tags gotorch) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
+
+bundle: ## a folder and a tarball for machines with neither Go nor network, into dist or OUT=dir; LIBTORCH=none: for their PyTorch
+	@$(MAKE) --no-print-directory setup LIBTORCH='$(filter-out none,$(LIBTORCH))'
+	@$(GO_ENV) && python3 scripts/bundle.py --version '$(VERSION)' --out '$(or $(OUT),dist)' $(if $(filter none,$(LIBTORCH)),--without-libtorch) $(CUDA_TESTS)
 
 finetune: build ## the main job: fine-tune on a few images and compare with zero-shot
 	@bin/samtune finetune $(FLAGS) $(if $(AGAIN),--again) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(DECODER),--decoder '$(DECODER)') $(if $(COMPARE),--compare '$(COMPARE)')
@@ -54,17 +61,25 @@ doctor: build ## look at all that samtune needs on this machine, and say what to
 	@bin/samtune doctor $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)')
 
 test: setup ## all tests
-	@python3 -m unittest -q scripts/test_setup.py bench/test_run.py
+	@python3 -m unittest -q scripts/test_setup.py scripts/test_gotorch.py scripts/test_bundle.py bench/test_run.py
 	@$(GO_ENV) && go test -timeout 30m ./...
 
 test-pure: ## the tests of the packages that need no libtorch
 	@go test ./data/... ./eval/... ./checkpoints/... ./configs/...
 
 test-cuda: setup ## parity, a short training and its repeat on a GPU; skipped without one
-	@$(GO_ENV) && go test -count=1 -v -run CUDA ./internal/tensor ./model ./train
+	@$(GO_ENV) && go test -count=1 -v -run CUDA $(CUDA_TESTS)
+
+test-gotorch: setup ## gotorch, a second binding of libtorch, repeats what matters; the default build is without it
+	@if go list -deps ./... | grep '^github.com/wangkuiyi/gotorch'; then echo 'gotorch is in the default build' >&2; exit 1; fi
+	@$(GOTORCH_ENV) && export OMP_NUM_THREADS=1 && go vet -tags gotorch ./internal/tensor ./internal/witness && \
+	  go tool staticcheck -tags gotorch ./internal/tensor ./internal/witness && go test -count=1 -tags gotorch ./internal/witness
 
 test-slurm: build ## a sweep on a real Slurm of two nodes, made here and removed again
 	@python3 scripts/test_slurm.py
+
+test-bundle: ## bundles made and tried in an empty Debian without Go and network, unpacked here and removed again
+	@python3 scripts/test_bundle_root.py
 
 torture: build ## kill finetune, encode, sweep and export at random moments and look for what is lost: KILLS=60 SEED=1
 	@python3 scripts/torture.py $(if $(KILLS),--kills '$(KILLS)') $(if $(SEED),--seed '$(SEED)')
@@ -87,4 +102,4 @@ fuzz: setup ## every fuzz target, half a minute each
 	    go test -run xxx -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),30s) -fuzzminimizetime 1x $$p || exit 1; done; done
 
 clean: ## remove what was built in this clone; the cache and runs/ stay
-	@rm -rf bin .samtune
+	@rm -rf bin dist .samtune

@@ -43,7 +43,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, nil, file)
 	defer func(before []doctor.Check) { furtherChecks = before }(furtherChecks)
-	furtherChecks = append(furtherChecks, doctor.Agrees("second binding", "agrees", "build without it", func() error { return errors.New("5 is not 6") }))
+	furtherChecks = append(furtherChecks, doctor.Agrees("second binding", "build without it", func() (string, error) { return "", errors.New("5 is not 6") }))
 	for name, c := range map[string]struct {
 		args []string
 		code int

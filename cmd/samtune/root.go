@@ -123,7 +123,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.cache, "cache", "", "folder for weights and cached features; the default is samtune in the user's cache folder")
 	f.BoolVar(&a.quiet, "quiet", false, "show results and errors alone")
 	root.AddCommand(a.finetune(), a.zeroshot(), a.sweep(), a.compare(), a.evaluate(), a.predict(), a.segment(), a.encode(), a.report(), a.repro(), a.dataCommand(), a.weightsCommand(),
-		a.cacheCommand(), a.runsCommand(), a.doctor(), a.docs())
+		a.cacheCommand(), a.runsCommand(), a.doctor(), a.docs(), a.versionCommand())
 	for _, c := range root.Commands() {
 		refuseStrayWords(c)
 	}
@@ -205,7 +205,7 @@ func (a *app) weightsPath(spec *model.Spec) (string, error) {
 }
 
 // weightsPlaces are the paths at which a model's released weights are looked for. --cache moves what samtune writes; weights that are
-// only in the user's cache folder are found there all the same.
+// only in the user's cache folder, or in the bundle that the program came in, are found there all the same.
 func (a *app) weightsPlaces(spec *model.Spec) ([]string, error) {
 	dir, err := a.cacheDir()
 	if err != nil {
@@ -214,6 +214,9 @@ func (a *app) weightsPlaces(spec *model.Spec) ([]string, error) {
 	places := []string{filepath.Join(dir, "weights", spec.Weights.File)}
 	if user, err := os.UserCacheDir(); err == nil && a.cache != "" {
 		places = append(places, filepath.Join(user, "samtune", "weights", spec.Weights.File))
+	}
+	if bundle, err := bundleFolder(); err == nil {
+		places = append(places, filepath.Join(bundle, "weights", spec.Weights.File))
 	}
 	return places, nil
 }

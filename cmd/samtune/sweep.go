@@ -247,9 +247,9 @@ func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int,
 	if jobs < 0 {
 		return fmt.Errorf("%w: --jobs is %d, want 0 or more", errUsage, jobs)
 	}
-	self, err := os.Executable()
+	self, err := program()
 	if err != nil {
-		return fmt.Errorf("find samtune's own file: %w", err)
+		return err
 	}
 	bar := newProgress(a.err, a.quiet)
 	defer bar.close()

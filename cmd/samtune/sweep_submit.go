@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -114,9 +113,9 @@ func (a *app) taskCommand(program string, s sweep.Submission) (string, error) {
 }
 
 func (a *app) submitSlurm(ctx context.Context, s sweep.Submission, cfg configs.Slurm, dry bool) error {
-	self, err := os.Executable()
+	self, err := launcher()
 	if err != nil {
-		return fmt.Errorf("find samtune's own file: %w", err)
+		return err
 	}
 	if s.Command, err = a.taskCommand(self, s); err != nil {
 		return err

@@ -39,6 +39,12 @@ func TestSweepSubmit(t *testing.T) {
 		}
 	}
 
+	t.Setenv("SAMTUNE_LAUNCHER", "/lab/bundle/samtune")
+	submit("--engine", "slurm", "--dry-run")
+	if script := string(read(t, dir, "slurm", "train.sh")); !strings.Contains(script, "\n/lab/bundle/samtune sweep run ") {
+		t.Errorf("train.sh does not start the bundle's script, which finds libtorch:\n%s", script)
+	}
+
 	code, out, errOut = submit("--engine", "kubernetes")
 	manifests := "'" + dir + "/kubernetes"
 	if code != 0 || !strings.Contains(out, "kubectl apply -f "+manifests+"/encode.yaml'\nkubectl wait ") || !strings.HasSuffix(out, "kubectl apply -f "+manifests+"/train.yaml'\n") {

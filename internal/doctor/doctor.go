@@ -38,10 +38,11 @@ type Check struct {
 	Run    func(ctx context.Context) []Finding
 }
 
-// Agrees is a check of a function that returns an error where something is wrong; fine says what is right.
-func Agrees(name, fine, remedy string, f func() error) Check {
+// Agrees is a check of a function that returns an error where something is wrong, and otherwise in words what is right.
+func Agrees(name, remedy string, f func() (string, error)) Check {
 	return Check{Name: name, Apart: true, Remedy: remedy, Run: func(context.Context) []Finding {
-		if err := f(); err != nil {
+		fine, err := f()
+		if err != nil {
 			return []Finding{{Level: Problem, Text: err.Error(), Remedy: remedy}}
 		}
 		return []Finding{{Level: OK, Text: fine}}
