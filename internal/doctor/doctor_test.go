@@ -178,8 +178,8 @@ func TestAFailingCheckStopsNoOther(t *testing.T) {
 	checks := []Check{
 		{Name: "panics", Remedy: "r", Run: func(context.Context) []Finding { panic("out of order") }},
 		{Name: "killed", Remedy: "r", Apart: true, Run: func(context.Context) []Finding { panic("not here") }},
-		Agrees("agrees", "both are the same", "r", func() error { return nil }),
-		Agrees("differs", "both are the same", "do this", func() error { return errors.New("5 is not 6") }),
+		Agrees("agrees", "r", func() (string, error) { return "both are the same", nil }),
+		Agrees("differs", "do this", func() (string, error) { return "", errors.New("5 is not 6") }),
 		{Name: "last", Run: func(context.Context) []Finding { return []Finding{{Level: OK, Text: "fine"}} }},
 	}
 	scripts := map[string]string{
