@@ -28,7 +28,7 @@ USER = 65534
 
 # A run on generated pictures that takes a minute.
 RUN = ["finetune", "--shots", "1", "--decoder", "plain", "--compare", "none", "--set", "views.grid=1", "--set", "train.steps=2",
-       "--set", 'eval.prompts=["box"]', "--out", "/work/run"]
+       "--set", 'eval.prompts=["box"]', "--out", "/trial/run"]
 
 BEGAN = time.monotonic()
 
@@ -102,13 +102,13 @@ def unpack_debian(work, root):
 
 
 class Root:
-    """An empty Debian, entered as a user who owns nothing in it but /work."""
+    """An empty Debian, entered as a user who owns nothing in it but /trial."""
 
     def __init__(self, folder):
         self.folder = folder
 
-    def run(self, *command, cwd="/work", **env):
-        words = ["env", "-i", f"--chdir={cwd}", "PATH=/usr/bin:/bin", "HOME=/work/home", *[f"{k}={v}" for k, v in env.items()], *command]
+    def run(self, *command, cwd="/trial", **env):
+        words = ["env", "-i", f"--chdir={cwd}", "PATH=/usr/bin:/bin", "HOME=/trial/home", *[f"{k}={v}" for k, v in env.items()], *command]
         enter = ('mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && root=$0 && '
                  f'exec chroot --userspec={USER}:{USER} "$root" "$@"')
         return subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", enter, str(self.folder), *words],
@@ -162,10 +162,10 @@ def try_without_libtorch(root, bundle, libtorch):
     libtorch_for(root.folder, libtorch, "/opt/python", "2.11.0+python")
     python = {"PYTHONPATH": "/opt/python"}
     root.expect("python3's PyTorch is found and not imported", 0, ["libtorch 2.11.0+python"], samtune, "version", **python)
-    libtorch_for(root.folder, libtorch, "/work/venv/lib/python3.12/site-packages", "2.11.0+venv")
-    root.expect("the active environment comes before it", 0, ["libtorch 2.11.0+venv"], samtune, "version", VIRTUAL_ENV="/work/venv", **python)
+    libtorch_for(root.folder, libtorch, "/trial/venv/lib/python3.12/site-packages", "2.11.0+venv")
+    root.expect("the active environment comes before it", 0, ["libtorch 2.11.0+venv"], samtune, "version", VIRTUAL_ENV="/trial/venv", **python)
 
-    text = root.expect("fine-tuning on generated pictures, from a folder that can't be written to", 0, ["/work/run"], samtune, *RUN, LIBTORCH=good)
+    text = root.expect("fine-tuning on generated pictures, from a folder that can't be written to", 0, ["/trial/run"], samtune, *RUN, LIBTORCH=good)
     for name in ("results.json", "report.html"):
         if not (root.folder / "work" / "run" / name).exists():
             raise Failed(f"fine-tuning left no {name}:\n{text}")

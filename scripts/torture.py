@@ -193,7 +193,7 @@ def start(job, folder):
         log.close()
 
 
-def wait_for_session(session):
+def wait_for_children(session):
     """Waits until the last process that a job started has ended: its children end by themselves when it is gone."""
     deadline = time.monotonic() + 90
     while True:
@@ -235,7 +235,7 @@ def life(job, folder, want, longest, draw, kills_left):
                 # All of it at once, as when the power goes; or the parent alone, whose children then have to end.
                 (os.killpg if draw.random() < 0.7 else os.kill)(process.pid, signal.SIGKILL)
                 process.wait()
-                wait_for_session(process.pid)
+                wait_for_children(process.pid)
                 kills += 1
                 check_whole(folder)
                 after = job.done(folder)
