@@ -1,6 +1,7 @@
 package checkpoints
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -143,9 +144,15 @@ func alive(pid string) bool {
 	if err != nil || n == os.Getpid() {
 		return false
 	}
+	if status, err := os.ReadFile(filepath.Join("/proc", pid, "status")); err == nil {
+		// One that was killed and not yet cleared away by its parent still has its number, and so has a thread of another program.
+		return !ended.Match(status) && bytes.Contains(status, []byte("\nTgid:\t"+pid+"\n"))
+	}
 	err = syscall.Kill(n, 0)
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
+
+var ended = regexp.MustCompile(`(?m)^State:\s+[ZX]`)
 
 func (s *Store) entries() ([]string, error) {
 	list, err := os.ReadDir(s.dir)

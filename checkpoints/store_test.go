@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 type files = map[string]func(io.Writer) error
@@ -245,6 +248,44 @@ func TestOpenStoreClearsOnlyWhatADeadProcessLeft(t *testing.T) {
 }
 
 // A process that ends between the two renames of writing a step again has left its checkpoint under another name.
+func TestAlive(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("no /proc on this system")
+	}
+	c := exec.Command("sleep", "100")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := strconv.Itoa(c.Process.Pid)
+	if !alive(pid) {
+		t.Error("a process that runs is not alive")
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 { // its parent, this test, has not asked for its end yet: it keeps its number
+		if !alive(pid) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if alive(pid) {
+		t.Error("a process that was killed is alive")
+	}
+	if err := c.Wait(); err == nil {
+		t.Error("it was not killed")
+	}
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if task.Name() != strconv.Itoa(os.Getpid()) && alive(task.Name()) {
+			t.Errorf("thread %s of a program counts as a program", task.Name())
+		}
+	}
+}
+
 func TestOpenStorePutsAReplacedCheckpointBack(t *testing.T) {
 	dir := t.TempDir()
 	save(t, newStore(t, dir, StoreOptions{}), 7, true)

@@ -54,6 +54,11 @@ func sameFiles(t testing.TB, got, want map[string][]byte) {
 	if len(got) != len(want) || len(want) == 0 {
 		t.Errorf("%d files of results, want %d", len(got), len(want))
 	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("there should be no %s", name)
+		}
+	}
 	for name, b := range want {
 		if !bytes.Equal(got[name], b) {
 			t.Errorf("%s differs", name)
