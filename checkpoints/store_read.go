@@ -35,11 +35,13 @@ func (c *Checkpoint) ReadFile(name string) ([]byte, error) {
 }
 
 // Latest returns the checkpoint of the highest step that verifies, nil where there is none, and what is
-// wrong with the ones above it, which are left where they are.
+// wrong with the ones above it, which are left where they are. A Save that was killed when its checkpoint was there may have left
+// older ones: they are removed as it would have done.
 func (s *Store) Latest() (c *Checkpoint, damaged []error, err error) {
 	c, damaged, err = s.find(func(*Checkpoint) bool { return true })
 	if c != nil {
 		s.parent = c.Step
+		err = s.prune(c.Step)
 	}
 	return c, damaged, err
 }

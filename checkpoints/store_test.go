@@ -248,6 +248,42 @@ func TestOpenStoreClearsOnlyWhatADeadProcessLeft(t *testing.T) {
 }
 
 // A process that ends between the two renames of writing a step again has left its checkpoint under another name.
+// TestLatestFinishesWhatAKilledSaveLeft has the oldest of three checkpoints still there, as after a kill between the last two things
+// that Save does.
+func TestLatestFinishesWhatAKilledSaveLeft(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *Store {
+		s, err := OpenStore(dir, StoreOptions{Identity: "run", Keep: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	for _, step := range []int{2, 4} {
+		if err := s.Save(step, false, stepFiles(step)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	oldest := filepath.Join(dir, "step-000002")
+	away := filepath.Join(t.TempDir(), "away")
+	if err := os.CopyFS(away, os.DirFS(oldest)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(6, false, stepFiles(6)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(oldest, os.DirFS(away)); err != nil {
+		t.Fatal(err)
+	}
+	if c, damaged, err := open().Latest(); err != nil || len(damaged) > 0 || c.Step != 6 {
+		t.Fatalf("latest is %+v, %v, %v", c, damaged, err)
+	}
+	if steps, err := s.steps(); err != nil || !slices.Equal(steps, []string{"step-000004", "step-000006"}) {
+		t.Errorf("checkpoints %q are there, want the newest two (%v)", steps, err)
+	}
+}
+
 func TestAlive(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("no /proc on this system")
