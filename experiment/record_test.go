@@ -11,16 +11,13 @@ import (
 	"samtune/data"
 	"samtune/eval"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/model"
 )
 
 // TestWhatDiffersFromTheRecordIsNamed sets up a run that is its record's, and one that differs in one thing.
 func TestWhatDiffersFromTheRecordIsNamed(t *testing.T) {
-	dev, err := tensor.Open("cpu", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dev.Close()
+	dev := tensortest.CPU(t)
 	for name, c := range map[string]struct {
 		change  func(rec *Record)
 		differs string

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
@@ -18,7 +19,7 @@ func pointPrompts(n int) []Prompt {
 }
 
 func TestPredictAboveIsPredict(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	m := tinyModel(t, d)
 	v := testkit.Vectors(t, "tiny.safetensors")
 	err := d.Run(func(s *tensor.Scope) error {
@@ -73,7 +74,7 @@ func TestPredictAboveIsPredict(t *testing.T) {
 }
 
 func TestPredictAboveRefuses(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	m := tinyModel(t, d)
 	for name, c := range map[string]struct {
 		images  int64

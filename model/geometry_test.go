@@ -8,13 +8,14 @@ import (
 
 	"samtune/data"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
 // TestInputFollowsOfficialPreprocessing compares with ResizeLongestSide on PIL images, normalised and padded:
 // at most one grey level a pixel.
 func TestInputFollowsOfficialPreprocessing(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	v := testkit.Vectors(t, "prep.safetensors")
 	for _, name := range []string{"rgb_37x53", "rgb_61x40", "rgb_64x64", "gray_45x33", "rgb_1x9", "u16_45x71"} {
 		for _, side := range []int{24, 64} {
@@ -62,7 +63,7 @@ func TestInputFollowsOfficialPreprocessing(t *testing.T) {
 // TestMinmaxInput checks the preprocessing of LiteMedSAM by what must hold: 0 and 1 at the extremes, zero
 // padding, and a picture that needs no resizing scaled to the bit.
 func TestMinmaxInput(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	spec := &Spec{ImageSize: 64, Normalise: "minmax"}
 	img := &data.Image{Width: 64, Height: 48, Pix: make([]uint8, 64*48*3)}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -101,7 +102,7 @@ func TestMinmaxInput(t *testing.T) {
 }
 
 func TestRestoreFollowsPostprocessMasks(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	v := testkit.Vectors(t, "prep.safetensors")
 	for _, c := range []struct{ h, w, height, width int }{{256, 235, 203, 187}, {192, 256, 61, 81}, {256, 256, 97, 97}} {
 		name := fmt.Sprintf("post.%dx%d_%dx%d", c.h, c.w, c.height, c.width)
@@ -120,7 +121,7 @@ func TestRestoreFollowsPostprocessMasks(t *testing.T) {
 
 // TestResizeIsLibtorchs compares the two matrix products with libtorch's own operator.
 func TestResizeIsLibtorchs(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, c := range [][4]int64{{16, 16, 40, 31}, {64, 64, 216, 216}, {40, 31, 16, 16}, {7, 9, 7, 20}, {1, 5, 3, 5}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
@@ -178,7 +179,7 @@ func TestFullBox(t *testing.T) {
 
 // TestSpreadLinearIsATransposedConvolution compares with libtorch's own operator.
 func TestSpreadLinearIsATransposedConvolution(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	r := rand.New(rand.NewPCG(5, 6))
 	random := func(s *tensor.Scope, shape ...int64) *tensor.Tensor {
 		v := make([]float32, tensor.Numel(shape))
@@ -204,7 +205,7 @@ func TestSpreadLinearIsATransposedConvolution(t *testing.T) {
 // TestStretch: MedSAM's pictures fill the input, so that a point, the labels and the logits of an asymmetric picture are
 // stretched by different factors across and down, and come back to their places.
 func TestStretch(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	spec := &Spec{ImageSize: 64, Normalise: "minmax", Stretch: true}
 	g := spec.WholeImage(32, 16)
 	if x, y := g.ToInput(8, 4); x != 16 || y != 16 {
@@ -232,7 +233,7 @@ func TestStretch(t *testing.T) {
 
 // TestMaskInput: a mask lies in the prompt encoder's grid where its picture lies in the input; padding is outside.
 func TestMaskInput(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	spec := &Spec{ImageSize: 64, EmbeddingSize: 4}
 	m := data.NewMask(32, 16)
 	for y := range 8 {

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"samtune/internal/tensor/tensortest"
 )
 
 // TestMemory: the estimate covers the file's own size, and a machine that is too small is told before anything is read.
 func TestMemory(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	for _, name := range Names() {
 		spec, err := LookUp(name)
 		if err != nil {

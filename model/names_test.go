@@ -10,12 +10,13 @@ import (
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
 // TestHuggingFaceNames loads a model as transformers saves it and compares what it makes of an input.
 func TestHuggingFaceNames(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	spec := &Spec{
 		Name: "hf_small", Title: "a small SamModel", ImageSize: 64, Normalise: "sam", EmbeddingSize: 4,
 		Encoder: EncoderSpec{Kind: "vit", MLPRatio: 2, ViT: ViTSpec{Patch: 16, Dim: 32, Depth: 2, Heads: 2, Window: 3, Global: []int{1}}},
@@ -106,7 +107,7 @@ func TestRecognise(t *testing.T) {
 	if _, err := RecogniseFile(testkit.Path(t, "tiny_sam.pth")); !errors.Is(err, ErrNoModel) || !strings.Contains(err.Error(), "of another shape: image_encoder.blocks.0") {
 		t.Errorf("a model of no declared size: %v", err)
 	}
-	d := device(t)
+	d := tensortest.CPU(t)
 	base, err := LookUp("sam_vit_b")
 	if err != nil {
 		t.Fatal(err)

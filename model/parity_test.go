@@ -8,6 +8,7 @@ import (
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
@@ -37,16 +38,6 @@ func near(t *testing.T, what string, got, want []float32, tolerance float64) {
 	t.Logf("%s: max |diff| %.3g (tolerance %.3g)", what, worst, tolerance)
 }
 
-func device(t testing.TB) *tensor.Device {
-	t.Helper()
-	d, err := tensor.Open("cpu", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
-	return d
-}
-
 // tinySpec is the configuration of the tiny parity pack.
 func tinySpec() *Spec {
 	return &Spec{
@@ -68,7 +59,7 @@ func tinyModel(t *testing.T, d *tensor.Device) *Model {
 }
 
 func TestTinyPromptsAndMasks(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	m := tinyModel(t, d)
 	v := testkit.Vectors(t, "tiny.safetensors")
 	points, boxes := testkit.Values(t, v, "points"), testkit.Values(t, v, "boxes")
@@ -139,7 +130,7 @@ func TestTinyPromptsAndMasks(t *testing.T) {
 }
 
 func TestPromptErrors(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	m := tinyModel(t, d)
 	for name, prompts := range map[string][]Prompt{
 		"none":             {},
@@ -186,7 +177,7 @@ func liteInput(s *tensor.Scope, t *testing.T, v *checkpoints.File) *tensor.Tenso
 }
 
 func TestLiteMedSAM(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	m := loadLite(t, d)
 	v := testkit.Vectors(t, "lite_synth.safetensors")
 	if want := m.Spec.Weights.SHA256; m.SHA256 != want {

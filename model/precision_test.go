@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 )
 
 // TestHalfPrecision compares encoders in half precision with themselves in float32: the root of the mean squared difference, as
 // a share of the deviation of the feature, grows with the rounding of the type, 2^-9 for bfloat16 and 2^-12 for float16.
 func TestHalfPrecision(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	halfPrecision(t, d, smallModels(t, d))
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
@@ -73,7 +74,7 @@ func inputs(s *tensor.Scope, t *testing.T, m *Model, features []string) Inputs {
 }
 
 func TestTunedEncoderStartsAsReleased(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	models := smallModels(t, d)
 	models["LiteMedSAM"] = loadLite(t, d)
 	for name, m := range models {
@@ -120,7 +121,7 @@ func TestTunedNeckHasTheOfficialNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	d := device(t)
+	d := tensortest.CPU(t)
 	m := loadLite(t, d)
 	plain, err := m.NewDecoder("plain", 0)
 	if err != nil {
@@ -151,7 +152,7 @@ func TestTunedNeckHasTheOfficialNames(t *testing.T) {
 // TestTunedEncoderIsAModelWithOtherWeights compares a decoder with random values of what is tuned with the model that
 // is loaded from a file with these values, or the weights that they are merged into, in their place.
 func TestTunedEncoderIsAModelWithOtherWeights(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	for name, m := range smallModels(t, d) {
 		t.Run(name, func(t *testing.T) { testOtherWeights(t, d, m) })
 	}
@@ -259,7 +260,7 @@ func littleEndian(values []float32) []byte {
 // TestTunedEncoderGradients compares the gradient of each of the encoder's trained parameters, along a random direction,
 // with the central difference.
 func TestTunedEncoderGradients(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	for name, m := range smallModels(t, d) {
 		t.Run(name, func(t *testing.T) { testEncoderGradients(t, d, m) })
 	}

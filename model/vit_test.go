@@ -10,6 +10,7 @@ import (
 	"samtune/data"
 	"samtune/internal/formula"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
@@ -42,7 +43,7 @@ func pictureOf(t *testing.T, pixels []uint8, width, height int) *data.Image {
 func TestSmallViT(t *testing.T) {
 	for pack, window := range map[string]int{"tiny.safetensors": 4, "tinypad.safetensors": 3} {
 		t.Run(pack, func(t *testing.T) {
-			d := device(t)
+			d := tensortest.CPU(t)
 			spec := tinySpec()
 			spec.Encoder.ViT.Window = window
 			weights := testkit.FormulaWeights(t, spec.Params())
@@ -100,7 +101,7 @@ func TestSmallViT(t *testing.T) {
 
 // TestGlobalAttentionInParts runs the same attention with all heads at once and one at a time.
 func TestGlobalAttentionInParts(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	m, err := Load(d, tinySpec(), testkit.Path(t, "tiny_sam.pth"))
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +142,7 @@ func formulaViTB(t testing.TB, d *tensor.Device) *Model {
 
 // TestViTB compares the base model at 1024 pixels with the official code: blocks, embedding, masks, IoU.
 func TestViTB(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	m := formulaViTB(t, d)
 	v := testkit.Vectors(t, "vitb_hash.safetensors")
 	samples := testkit.Vectors(t, "hash_samples.safetensors")
@@ -211,7 +212,7 @@ func formulaPicture(t *testing.T) *data.Image {
 
 // TestMobileSAM compares MobileSAM with its authors' code, by weights of the formula.
 func TestMobileSAM(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	spec, err := LookUp("mobile_sam")
 	if err != nil {
 		t.Fatal(err)

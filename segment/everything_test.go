@@ -12,6 +12,7 @@ import (
 
 	"samtune/data"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/model"
 )
 
@@ -45,11 +46,7 @@ func official(t *testing.T, name string) []record {
 // tinySAM is the model of the vectors, trained on their picture.
 func tinySAM(t *testing.T) (*model.Model, *data.Image) {
 	t.Helper()
-	device, err := tensor.Open("cpu", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(device.Close)
+	device := tensortest.CPU(t)
 	spec := &model.Spec{
 		Name: "tiny", Title: "tiny SAM", ImageSize: 128, Normalise: "sam", EmbeddingSize: 16,
 		Encoder: model.EncoderSpec{Kind: "vit", MLPRatio: 4, ViT: model.ViTSpec{Patch: 8, Dim: 48, Depth: 2, Heads: 4, Window: 4, Global: []int{1}}},

@@ -12,11 +12,12 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/model"
 )
 
 func TestCacheKeyHoldsAllThatDecides(t *testing.T) {
-	d := openDevice(t)
+	d := tensortest.CPU(t)
 	m := tiny(t, d)
 	sample := picture(1)
 	tiling := Tiling{Grid: 2, Tile: 64}
@@ -52,7 +53,7 @@ func TestCacheKeyHoldsAllThatDecides(t *testing.T) {
 
 // TestCacheEncodesOnceAndMendsDamage runs LiteMedSAM's encoder.
 func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
-	d := openDevice(t)
+	d := tensortest.CPU(t)
 	m := lite(t, d)
 	dir := t.TempDir()
 	features := []string{model.Embedding}
@@ -154,7 +155,7 @@ func TestCacheFindsEveryFlippedByteAndEveryCut(t *testing.T) {
 }
 
 func TestCacheThatCantBeWrittenSaysWhere(t *testing.T) {
-	d := openDevice(t)
+	d := tensortest.CPU(t)
 	m := lite(t, d)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -168,7 +169,7 @@ func TestCacheThatCantBeWrittenSaysWhere(t *testing.T) {
 }
 
 func TestFillStopsWhenAsked(t *testing.T) {
-	d := openDevice(t)
+	d := tensortest.CPU(t)
 	m := lite(t, d)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -202,7 +203,7 @@ func TestCacheOfTwoProcessesEncodesOnce(t *testing.T) {
 	failed := make([]error, len(caches))
 	var wg sync.WaitGroup
 	for i := range caches {
-		d := openDevice(t)
+		d := tensortest.CPU(t)
 		m := lite(t, d)
 		var wants []Want
 		for k := range 4 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 )
 
 // made is a small fit over random features: three pictures, the first in two blocks.
@@ -20,7 +21,7 @@ func newMade(t *testing.T, targets int) *made {
 	const rows, n = 9, 400
 	r := rand.New(rand.NewPCG(3, 3))
 	m := &made{}
-	m.c = &convex{ctx: context.Background(), dev: openDevice(t), rows: rows, stride: 1}
+	m.c = &convex{ctx: context.Background(), dev: tensortest.CPU(t), rows: rows, stride: 1}
 	for range 3 {
 		x := make([]float32, rows*n)
 		image := convexImage{weights: make([]float32, n), labels: make([][]float32, targets)}

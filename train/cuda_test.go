@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 )
 
 // TestCUDATraining takes a short training of the tiny decoder on a GPU twice, and compares with the CPU.
@@ -28,7 +29,7 @@ func TestCUDATraining(t *testing.T) {
 	fitted(t, tinyJob(t, m, cache, second))
 	sameContent(t, "second run on the GPU", content(t, second), content(t, first))
 
-	cpu := tiny(t, openDevice(t))
+	cpu := tiny(t, tensortest.CPU(t))
 	j = tinyJob(t, cpu, t.TempDir(), t.TempDir())
 	i := 0
 	j.Step = func(p Point, _ int) {

@@ -10,12 +10,13 @@ import (
 
 	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/model"
 )
 
 // TestFillHalvesTheBatch fills the cache on a device that has memory for so many views at a time.
 func TestFillHalvesTheBatch(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	for _, c := range []struct {
 		name    string
 		views   int

@@ -20,6 +20,7 @@ import (
 	"samtune/checkpoints"
 	"samtune/data"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/model"
 )
 
@@ -121,7 +122,7 @@ func fitted(t *testing.T, j *Job) *Result {
 }
 
 func TestFitRepeatsToTheByte(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	cache := t.TempDir()
 	first, second := t.TempDir(), t.TempDir()
 	a := fitted(t, tinyJob(t, m, cache, first))
@@ -135,7 +136,7 @@ func TestFitRepeatsToTheByte(t *testing.T) {
 // TestFitGoesOnToTheSameBytes copies the run's folder as it is after each step, which is what a kill at that
 // moment leaves behind, and lets the copy go on.
 func TestFitGoesOnToTheSameBytes(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	cache, whole := t.TempDir(), t.TempDir()
 	long := func(dir string) *Job {
 		j := tinyJob(t, m, cache, dir)
@@ -167,7 +168,7 @@ func TestFitGoesOnToTheSameBytes(t *testing.T) {
 
 // TestInterruptedFitKeepsItsStep cancels the training after each of its steps.
 func TestInterruptedFitKeepsItsStep(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	cache, whole := t.TempDir(), t.TempDir()
 	fitted(t, tinyJob(t, m, cache, whole))
 	want := content(t, whole)["train.jsonl"]
@@ -197,7 +198,7 @@ func TestInterruptedFitKeepsItsStep(t *testing.T) {
 }
 
 func TestNoTensorOutlivesItsStep(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	before := tensor.Live()
 	j := tinyJob(t, m, t.TempDir(), t.TempDir())
 	var counts []int64
@@ -222,7 +223,7 @@ func TestStepsTakeNoMemory(t *testing.T) {
 			t.Fatalf("SAMTUNE_TEST_STEPS is %q, want a number from 100", text)
 		}
 	}
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	j := tinyJob(t, m, t.TempDir(), t.TempDir())
 	j.Config.Steps, j.Config.ValidateEvery, j.Config.CheckpointEvery = steps, steps, steps
 	self, err := process.NewProcess(int32(os.Getpid()))
@@ -253,7 +254,7 @@ func TestStepsTakeNoMemory(t *testing.T) {
 }
 
 func TestBestStepIsByValidationAlone(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	j := tinyJob(t, m, t.TempDir(), t.TempDir())
 	bestStep, best := 0, math.Inf(-1)
 	j.Step = func(p Point, _ int) {
@@ -275,7 +276,7 @@ func TestBestStepIsByValidationAlone(t *testing.T) {
 }
 
 func TestDamagedCheckpointIsPassedOver(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	cache, dir := t.TempDir(), t.TempDir()
 	want := content(t, func() string {
 		whole := t.TempDir()
@@ -315,7 +316,7 @@ func TestDamagedCheckpointIsPassedOver(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	for name, change := range map[string]func(*Config){
 		"no steps":           func(c *Config) { c.Steps = 0 },
 		"no batch":           func(c *Config) { c.Batch = 0 },
@@ -336,7 +337,7 @@ func TestConfigIsChecked(t *testing.T) {
 
 // TestStopTakesTheFirstPartOfTheSchedule ends early: the steps until then are those of the whole training.
 func TestStopTakesTheFirstPartOfTheSchedule(t *testing.T) {
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	cache := t.TempDir()
 	run := func(stop int) ([]Point, *Result) {
 		var out []Point
@@ -367,7 +368,7 @@ func TestStopTakesTheFirstPartOfTheSchedule(t *testing.T) {
 func TestFineStartsAsTheHead(t *testing.T) {
 	for _, context_ := range []bool{false, true} {
 		t.Run(fmt.Sprint("second stage ", context_), func(t *testing.T) {
-			m := tiny(t, openDevice(t))
+			m := tiny(t, tensortest.CPU(t))
 			dev := m.Device()
 			j := tinyJob(t, m, t.TempDir(), t.TempDir())
 			p := j.Predictor

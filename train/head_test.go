@@ -11,13 +11,14 @@ import (
 	"samtune/checkpoints"
 	"samtune/data"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/model"
 )
 
 // pixelHead gives the features of a head that looks at pixels alone, which needs no encoder.
 func pixelHead(t *testing.T, scales []int, mirrors string) *HeadFeatures {
 	t.Helper()
-	m := tiny(t, openDevice(t))
+	m := tiny(t, tensortest.CPU(t))
 	m.Spec.Normalise = "minmax"
 	return &HeadFeatures{Model: m, Cache: &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16},
 		Pyramid: Pyramid{Scales: scales, Mirrors: mirrors, Features: []string{model.Pixels}}}

@@ -11,6 +11,7 @@ import (
 	"samtune/data"
 	"samtune/eval"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 )
 
 // lossVectors are values and gradients of MONAI 1.6.1 and PyTorch, made by bench/make_loss_vectors.py.
@@ -39,7 +40,7 @@ func readLossVectors(t *testing.T) *lossVectors {
 // lossOf returns the loss and its gradient by the logits.
 func lossOf(t *testing.T, c LossConfig, shape []int64, logits, target, valid, distance []float32) (value float64, gradient []float32) {
 	t.Helper()
-	err := openDevice(t).Run(func(s *tensor.Scope) error {
+	err := tensortest.CPU(t).Run(func(s *tensor.Scope) error {
 		z := s.Leaf(s.FromFloat32(logits, shape...))
 		s.Grad(true, func() {
 			l := c.Loss(s, z, s.FromFloat32(target, shape...), s.FromFloat32(valid, shape...), s.FromFloat32(distance, shape...))

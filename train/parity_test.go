@@ -9,6 +9,7 @@ import (
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 	"samtune/model"
 )
@@ -33,16 +34,6 @@ func worst(a, b []float32) float64 {
 	return w
 }
 
-func openDevice(t testing.TB) *tensor.Device {
-	t.Helper()
-	d, err := tensor.Open("cpu", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
-	return d
-}
-
 // tiny loads prompt encoder and mask decoder of the tiny parity pack.
 func tiny(t testing.TB, d *tensor.Device) *model.Model {
 	t.Helper()
@@ -60,7 +51,7 @@ func tiny(t testing.TB, d *tensor.Device) *model.Model {
 
 // TestAdamWFollowsPyTorch takes the three steps of the tiny pack: every gradient, loss and parameter.
 func TestAdamWFollowsPyTorch(t *testing.T) {
-	d := openDevice(t)
+	d := tensortest.CPU(t)
 	m := tiny(t, d)
 	v := testkit.Vectors(t, "tiny.safetensors")
 	decoder, err := m.NewDecoder("plain", 0)
@@ -142,7 +133,7 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 
 // TestLiteMedSAMGradients compares loss and the norm of every gradient on LiteMedSAM's real weights.
 func TestLiteMedSAMGradients(t *testing.T) {
-	d := openDevice(t)
+	d := tensortest.CPU(t)
 	m := lite(t, d)
 	v := testkit.Vectors(t, "lite_synth.safetensors")
 	b, err := os.ReadFile(testkit.Path(t, "lite_synth_gradnorm_order.json"))

@@ -6,6 +6,7 @@ import (
 	"samtune/data"
 	"samtune/eval"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 )
 
 // discs is an asymmetric picture, 200 x 120, with two bright discs, and their mask.
@@ -31,7 +32,7 @@ func discs() *data.Sample {
 // TestPrompted asks with LiteMedSAM's real weights: a box for each disc finds both, a mask beside a box keeps the
 // answer in its place, and clicks come nearer to the truth.
 func TestPrompted(t *testing.T) {
-	d := openDevice(t)
+	d := tensortest.CPU(t)
 	m := lite(t, d)
 	decoder, err := m.NewDecoder("plain", 0)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 	"samtune/model"
 )
@@ -31,7 +32,7 @@ func small(t testing.TB, d *tensor.Device) *model.Model {
 
 // TestTunedEncoderTrains trains the decoder together with the encoder's parts, and goes on from every step to the same bytes.
 func TestTunedEncoderTrains(t *testing.T) {
-	m := small(t, openDevice(t))
+	m := small(t, tensortest.CPU(t))
 	for name, tune := range map[string]func(model.Decoder) model.Decoder{
 		"neck": m.TuneNeck,
 		"lora": func(d model.Decoder) model.Decoder {
@@ -102,7 +103,7 @@ func TestTunedEncoderTrains(t *testing.T) {
 // TestFlippedViewsAreThoseOfMirroredPictures compares the first loss of every flip: the features that the encoder goes on
 // from are those of the mirrored picture, so that a decoder over them starts as over the released encoder's embedding of it.
 func TestFlippedViewsAreThoseOfMirroredPictures(t *testing.T) {
-	m := small(t, openDevice(t))
+	m := small(t, tensortest.CPU(t))
 	plain, err := m.NewDecoder("plain", 0)
 	if err != nil {
 		t.Fatal(err)

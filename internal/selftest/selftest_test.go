@@ -10,22 +10,13 @@ import (
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
-func device(t testing.TB) *tensor.Device {
-	t.Helper()
-	d, err := tensor.Open("cpu", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
-	return d
-}
-
 func TestRun(t *testing.T) {
 	before := tensor.Live()
-	r, err := Run(device(t), Vectors())
+	r, err := Run(tensortest.CPU(t), Vectors())
 	if err != nil {
 		t.Errorf("%+v: %v", r, err)
 	}
@@ -37,7 +28,7 @@ func TestRun(t *testing.T) {
 
 // TestAlteredValuesAreFound changes one value at a time.
 func TestAlteredValuesAreFound(t *testing.T) {
-	d := device(t)
+	d := tensortest.CPU(t)
 	for _, name := range []string{"embedding", "box.low_res.single", "losses", "grad.mask_decoder.iou_token.weight", "image_u8", "boxes", "target"} {
 		t.Run(name, func(t *testing.T) {
 			altered := alter(t, name)
@@ -112,7 +103,7 @@ func TestVectorsAreTheParityPacks(t *testing.T) {
 
 func TestStep(t *testing.T) {
 	before := tensor.Live()
-	took, err := Step(device(t))
+	took, err := Step(tensortest.CPU(t))
 	if err != nil || took <= 0 {
 		t.Errorf("%v, %v", took, err)
 	}
