@@ -74,12 +74,12 @@ func valueOf(facts []configs.Setting, key string) string {
 
 // facts are what decides a result beside the settings, as far as the folder tells it.
 func (f *Folder) facts() []configs.Setting {
-	facts := []configs.Setting{{Key: "kind", Value: f.Kind}, {Key: "cases and splits", Value: short12(f.Split.DataSHA256)}}
+	facts := []configs.Setting{{Key: "kind", Value: f.Kind}, {Key: "cases and splits", Value: fmt.Sprintf("%.12s", f.Split.DataSHA256)}}
 	if f.note.Tested != "" {
-		facts = append(facts, configs.Setting{Key: "tested weights", Value: short12(f.note.Tested)})
+		facts = append(facts, configs.Setting{Key: "tested weights", Value: fmt.Sprintf("%.12s", f.note.Tested)})
 	}
 	if r := f.Results; r != nil {
-		facts = append(facts, configs.Setting{Key: "weights", Value: r.WeightsFile + " " + short12(r.WeightsSHA256)},
+		facts = append(facts, configs.Setting{Key: "weights", Value: fmt.Sprintf("%s %.12s", r.WeightsFile, r.WeightsSHA256)},
 			configs.Setting{Key: "device", Value: r.Device}, configs.Setting{Key: "threads", Value: fmt.Sprint(r.Threads)})
 		for _, name := range []string{"samtune", "libtorch", "go"} {
 			facts = append(facts, configs.Setting{Key: name, Value: r.Versions[name]})
@@ -87,9 +87,6 @@ func (f *Folder) facts() []configs.Setting {
 	}
 	return facts
 }
-
-// short12 is the beginning of a hash.
-func short12(hash string) string { return hash[:min(len(hash), 12)] }
 
 // sameCase says of a test case whether two splits have it, with the same pixels of picture, mask and valid region.
 func sameCase(a, b *data.Split) func(id string) bool {

@@ -158,15 +158,11 @@ func (r *Run) open() error {
 	if r.dev, err = tensor.Open(device, threads); err != nil {
 		return err
 	}
-	if err := r.load(spec, cfg.Weights, cfg.Cache.Dir); err != nil {
-		return err
-	}
-	r.cache.Benchmark = r.bench.Name
-	return nil
+	return r.load(spec, cfg.Weights, cfg.Cache.Dir, r.bench.Name)
 }
 
-// load reads the model and sets the feature cache up for it.
-func (r *Run) load(spec *model.Spec, weights, features string) error {
+// load reads the model and sets the feature cache up for it; benchmark is what features are made for.
+func (r *Run) load(spec *model.Spec, weights, features, benchmark string) error {
 	precision, err := tensor.ParseDType(r.cfg.Precision)
 	if err != nil {
 		return fmt.Errorf("%w: precision: %w", configs.ErrConfig, err)
@@ -180,7 +176,7 @@ func (r *Run) load(spec *model.Spec, weights, features string) error {
 	case precision == tensor.Float32:
 		element = tensor.Float16 // the head and the decoder lose nothing by it that could be measured
 	}
-	r.cache = &train.EmbeddingCache{Dir: features, Batch: r.cfg.Cache.Batch, DType: element, Budget: budget(r.cfg)}
+	r.cache = &train.EmbeddingCache{Dir: features, Batch: r.cfg.Cache.Batch, DType: element, Budget: budget(r.cfg), Benchmark: benchmark}
 	if r.model, err = model.Load(r.dev, spec, weights); err != nil {
 		return err
 	}

@@ -144,28 +144,29 @@ func inUse(dir string) bool {
 
 // weigh adds up the folder's files and finds the last change of those at its top.
 func (f *Folder) weigh() error {
-	return filepath.WalkDir(f.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return ignoreGone(err)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return ignoreGone(err)
-		}
+	return eachFile(f.Dir, func(path string, info fs.FileInfo) {
 		f.Bytes += info.Size()
-		if filepath.Dir(path) == filepath.Clean(f.Dir) && d.Name() != lockFile && info.ModTime().After(f.When) {
+		if filepath.Dir(path) == filepath.Clean(f.Dir) && info.Name() != lockFile && info.ModTime().After(f.When) {
 			f.When = info.ModTime()
 		}
-		return nil
 	})
 }
 
-// ignoreGone passes over files that a run at work has removed meanwhile.
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+// eachFile shows every file in a folder, or the one that is there in its place, and passes over those that a run at work has
+// removed meanwhile.
+func eachFile(root string, show func(path string, info fs.FileInfo)) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		var info fs.FileInfo
+		if err == nil && !d.IsDir() {
+			if info, err = d.Info(); err == nil {
+				show(path, info)
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
 }
 
 // read reads all that is there. Settings of another version, which can't be read, are an error after the results were.
@@ -238,16 +239,9 @@ func (f *Folder) Parts() ([]Part, error) {
 	var out []Part
 	for _, e := range entries {
 		p := Part{Name: e.Name()}
-		err := filepath.WalkDir(filepath.Join(f.Dir, e.Name()), func(_ string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return ignoreGone(err)
-			}
-			info, err := d.Info()
-			if err == nil {
-				p.Bytes += info.Size()
-				p.Files++
-			}
-			return ignoreGone(err)
+		err := eachFile(filepath.Join(f.Dir, e.Name()), func(_ string, info fs.FileInfo) {
+			p.Bytes += info.Size()
+			p.Files++
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list run: %w", err)

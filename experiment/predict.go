@@ -62,14 +62,11 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 	if err != nil {
 		return err
 	}
-	defer dev.Close()
 	r := &Run{cfg: cfg, dev: dev}
-	if err := r.load(spec, opt.Weights, opt.CacheDir); err != nil {
+	defer r.close()
+	if err := r.load(spec, opt.Weights, opt.CacheDir, ownImages); err != nil {
 		return err
 	}
-	defer r.model.Close()
-	r.cache.Benchmark = ownImages
-	defer r.cache.Close()
 	f, err := r.openFitted(opt.Tuned)
 	if err != nil {
 		return err

@@ -23,14 +23,15 @@ import tomllib
 import traceback
 from pathlib import Path
 
-SAMTUNE = Path(__file__).resolve().parent.parent / "bin" / "samtune"
+import short_runs
+from short_runs import SAMTUNE
+
 PACKAGES = ["slurm-wlm", "munge"]
 PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scontrol"]
 NODES = ["node1", "node2"]
 RUNS, LONGEST = 12, 1800  # seconds until the whole test gives up
 
-# Runs that take seconds each: a short training whose middle is easy to hit.
-SETTINGS = ["views.grid=1", "train.steps=12", "train.checkpoint_every=2", "train.validate_every=6", "train.threads=1", "train.device=cpu", 'eval.prompts=["box"]']
+SETTINGS = ["views.grid=1", "train.threads=1", *short_runs.SETTINGS]
 CLUSTER = """
 [engine.slurm]
 partition = "main"
@@ -215,7 +216,7 @@ class Cluster:
 
 def plan(folder, cache, config, work):
     call(SAMTUNE, "sweep", "plan", "--benchmark", "fundus", "--decoders", "plain", "--shots", "1,3", "--seeds", RUNS // 2, "--encode-tasks", 2,
-         "--config", config, "--cache", cache, "--out", folder, *[word for s in SETTINGS for word in ("--set", s)], cwd=work, timeout=120)
+         "--config", config, "--cache", cache, "--out", folder, *short_runs.sets(SETTINGS), cwd=work, timeout=120)
     rows = tomllib.loads((folder / "plan.toml").read_text())["run"]
     if len(rows) != RUNS:
         raise Failed(f"the plan has {len(rows)} runs, want {RUNS}")
@@ -229,11 +230,7 @@ def task_log(folder, index):
 
 def result_files(run):
     """The files of a run that hold its result, as bytes."""
-    found = {}
-    for path in sorted(run.rglob("*")):
-        name = str(path.relative_to(run))
-        if re.fullmatch(r"per_case\.csv|split\.toml|train.*\.jsonl|checkpoints/.*/weights\.safetensors", name):
-            found[name] = path.read_bytes()
+    found = {name: path.read_bytes() for name, path in short_runs.result_files(run).items()}
     for name in ["per_case.csv", "split.toml", "train.jsonl"]:
         if name not in found:
             raise Failed(f"{run} has no {name}")

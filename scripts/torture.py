@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import struct
@@ -22,8 +21,10 @@ import time
 import zlib
 from pathlib import Path
 
-SAMTUNE = Path(__file__).resolve().parent.parent / "bin" / "samtune"
-SETTINGS = ["train.steps=12", "train.checkpoint_every=2", "train.validate_every=6", "train.device=cpu", 'eval.prompts=["box"]', "decoder=plain", "compare=[]"]
+import short_runs
+from short_runs import SAMTUNE
+
+SETTINGS = ["decoder=plain", "compare=[]", *short_runs.SETTINGS]
 BENCHMARK = """
 name = "blobs"
 title = "blobs"
@@ -83,8 +84,7 @@ def digest(path):
 
 def run_files(folder):
     """The files of a run whose bytes must repeat, with their hashes."""
-    pattern = r"per_case\.csv|split\.toml|train.*\.jsonl|checkpoints/.*/weights\.safetensors"
-    return {str(p.relative_to(folder)): digest(p) for p in folder.rglob("*") if p.is_file() and re.fullmatch(pattern, str(p.relative_to(folder)))}
+    return {name: digest(path) for name, path in short_runs.result_files(folder).items()}
 
 
 def check_whole(folder):
@@ -114,9 +114,6 @@ class Job:
         self.work, self.benchmark = work, benchmark
         self.cache = work / "cache of all"  # filled once: what a job does not test is not done again each time
 
-    def sets(self):
-        return [arg for s in SETTINGS for arg in ("--set", s)]
-
     def prepare(self, folder):
         folder.mkdir(parents=True)
 
@@ -133,7 +130,7 @@ class Finetune(Job):
     name = "finetune"
 
     def command(self, folder):
-        return ["finetune", "--benchmark", self.benchmark, "--shots", "2", "--cache", self.cache, "--out", folder / "run", *self.sets()]
+        return ["finetune", "--benchmark", self.benchmark, "--shots", "2", "--cache", self.cache, "--out", folder / "run", *short_runs.sets(SETTINGS)]
 
     def result(self, folder):
         return run_files(folder / "run")
@@ -146,7 +143,7 @@ class Encode(Job):
     name = "encode"
 
     def command(self, folder):
-        return ["encode", "--benchmark", self.benchmark, "--cache", folder / "cache", *self.sets()]
+        return ["encode", "--benchmark", self.benchmark, "--cache", folder / "cache", *short_runs.sets(SETTINGS)]
 
     def result(self, folder):
         return {p.name: digest(p) for p in folder.rglob("*.safetensors") if not p.name.startswith(".")}
@@ -160,7 +157,7 @@ class Sweep(Job):
 
     def command(self, folder):
         return ["sweep", "--benchmark", self.benchmark, "--shots", "1,2", "--seeds", "1", "--decoders", "plain", "--cache", self.cache, "--out", folder / "sweep",
-                "--replace", *[a for s in SETTINGS if not s.startswith(("decoder", "compare")) for a in ("--set", s)]]
+                "--replace", *short_runs.sets(short_runs.SETTINGS)]
 
     def result(self, folder):
         found = {}

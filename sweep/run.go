@@ -118,14 +118,10 @@ func (l *Local) deal(ctx context.Context, tasks []int, jobs int, do func(gpu str
 // encode sends everything through the encoder before the first run, which so finds it in the cache.
 func (l *Local) encode(ctx context.Context) error {
 	stage := l.Progress.Begin("encode", l.Plan.EncodeTasks)
-	shares := make([]int, l.Plan.EncodeTasks)
-	for i := range shares {
-		shares[i] = i
-	}
 	var mu sync.Mutex
 	var failed error
 	views := 0
-	l.deal(ctx, shares, max(1, len(l.GPUs)), func(gpu string, share int) {
+	l.deal(ctx, upTo(l.Plan.EncodeTasks), max(1, len(l.GPUs)), func(gpu string, share int) {
 		before := readEncoded(l.Dir, share).Views
 		log := filepath.Join(l.Dir, LogsDir, fmt.Sprintf("encode-%03d.log", share))
 		err := l.Start(ctx, gpu, []string{"--encode", "--index", fmt.Sprint(share)}, log)
