@@ -174,15 +174,14 @@ func TestPruneWhileARunEncodes(t *testing.T) {
 	c, childErr := child(t, encode...)
 	waitFor(t, filepath.Join(features, ".running"))
 	said := false
-	for made := 0; made < 2; { // the third one is being made, so the process is not at its end
+	waitUntil(t, "two pictures are encoded, so the third one is under way", func() bool {
 		code, out, errOut := call("cache", "prune", "--all", "--cache", cache)
 		if code != 0 {
 			t.Fatalf("exit code %d: %s", code, errOut)
 		}
 		said = said || strings.Contains(out, "left for others")
-		made = len(there())
-		time.Sleep(10 * time.Millisecond)
-	}
+		return len(there()) >= 2
+	})
 	if err := c.Wait(); err != nil {
 		t.Fatalf("the run failed: %v: %s", err, childErr)
 	}
@@ -196,14 +195,17 @@ func TestPruneWhileARunEncodes(t *testing.T) {
 		t.Errorf("exit code %d: want the benchmark, and nobody at work: %s", code, out)
 	}
 
+	if code, _, errOut := call("cache", "prune", "--all", "--cache", cache); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
 	c, _ = child(t, encode...)
-	for began := 0; began == 0; time.Sleep(5 * time.Millisecond) {
+	waitUntil(t, "a process says that it uses the features", func() bool {
 		uses, err := featurecache.Uses(features)
 		if err != nil {
 			t.Fatal(err)
 		}
-		began = len(uses)
-	}
+		return len(uses) > 0
+	})
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -240,13 +240,21 @@ func child(t testing.TB, args ...string) (*exec.Cmd, *bytes.Buffer) {
 // waitFor waits until a file is there; the process may end before.
 func waitFor(t testing.TB, path string) {
 	t.Helper()
-	for range 6000 {
-		if _, err := os.Stat(path); err == nil {
+	waitUntil(t, path+" is there", func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+}
+
+// waitUntil looks every few milliseconds whether something holds, and fails the test where it does not within two minutes.
+func waitUntil(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if holds() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("%s did not appear within a minute", path)
+	t.Fatalf("two minutes have passed, and still not: %s", what)
 }
 
 func TestKilledRunGoesOnToTheSameBytes(t *testing.T) {
