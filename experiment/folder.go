@@ -112,6 +112,27 @@ func tryLock(ctx context.Context, lock *flock.Flock) (bool, error) {
 	return free, err
 }
 
+// holdIt writes into the lock who holds it. The file is not replaced, for the lock is on it.
+func (r *Run) holdIt() error {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("find the machine's name: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(r.Dir, lockFile), fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0o644); err != nil {
+		return fmt.Errorf("write who works in run folder: %w", err)
+	}
+	return nil
+}
+
+// holder is ErrInUse with the process that holds a run's folder, where its lock says so.
+func holder(dir string) error {
+	who, err := os.ReadFile(filepath.Join(dir, lockFile))
+	if err != nil || len(who) == 0 { // it has just begun
+		return ErrInUse
+	}
+	return fmt.Errorf("%w: %s", ErrInUse, bytes.TrimSpace(who))
+}
+
 // claim locks the run's folder and makes sure that it is this run's: new, begun or finished.
 func (r *Run) claim(ctx context.Context) error {
 	r.lock = flock.New(filepath.Join(r.Dir, lockFile))
@@ -124,7 +145,10 @@ func (r *Run) claim(ctx context.Context) error {
 		return fmt.Errorf("lock run folder %q: %w", r.Dir, err)
 	}
 	if !free {
-		return fmt.Errorf("run folder %q is %w: wait for it, or choose another folder with --out", r.Dir, ErrInUse)
+		return fmt.Errorf("run folder %q is %w: wait for it, or choose another folder with --out", r.Dir, holder(r.Dir))
+	}
+	if err := r.holdIt(); err != nil {
+		return err
 	}
 	if err := r.sameRun(); err != nil {
 		return err

@@ -37,7 +37,7 @@ func CanRemove(dir string) error {
 	case !IsRun(dir):
 		return fmt.Errorf("remove run: %w: %q has no %s", ErrNoRun, dir, identityFile)
 	case inUse(dir):
-		return fmt.Errorf("remove run: %q is %w: wait for it, or end it", dir, ErrInUse)
+		return fmt.Errorf("remove run: %q is %w: wait for it, or end it", dir, holder(dir))
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func Remove(ctx context.Context, dir string) (foreign []string, err error) {
 		return nil, fmt.Errorf("remove run: %w", err)
 	}
 	if !free {
-		return nil, fmt.Errorf("remove run: %q is %w: wait for it, or end it", dir, ErrInUse)
+		return nil, fmt.Errorf("remove run: %q is %w: wait for it, or end it", dir, holder(dir))
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -26,6 +26,12 @@ type Model struct {
 	gridPE    *tensor.Tensor // [1, grid*grid, dim]
 }
 
+// OpenDevice opens what models compute on: "auto", "cpu", "cuda" or "cuda:1", with a number of CPU threads, 0 for one on each core.
+// It serves programs beside samtune, which can't import the tensor layer.
+func OpenDevice(name string, threads int) (*tensor.Device, error) {
+	return tensor.Open(name, threads)
+}
+
 // Load reads a model's weights. Every parameter must be there with its shape and nothing else: all
 // names that differ are listed in one error.
 func Load(dev *tensor.Device, spec *Spec, path string) (*Model, error) {

@@ -66,13 +66,38 @@ func writtenPages(root *cobra.Command, tree string) (map[string]string, error) {
 		return nil, err
 	}
 	pages["docs/reference/commands.md"], pages["docs/reference/settings.md"] = commandsPage(root), settings
-	for _, name := range []string{"README.md", "docs/results.md"} {
-		text, err := os.ReadFile(filepath.Join(tree, name))
+	written, err := writtenByHand(tree)
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range written {
+		page, err := drawTables(text, filepath.Join(tree, "docs", "results"))
 		if err != nil {
-			return nil, fmt.Errorf("read page: %w", err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if pages[name], err = drawTables(string(text), filepath.Join(tree, "docs", "results")); err != nil {
-			return nil, err
+		pages[name] = page
+	}
+	return pages, nil
+}
+
+// writtenByHand are README.md and the pages of docs but its reference, by their place in the tree.
+func writtenByHand(tree string) (map[string]string, error) {
+	pages := map[string]string{}
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/tutorial/*.md", "docs/how-to/*.md", "docs/explanation/*.md"} {
+		found, err := filepath.Glob(filepath.Join(tree, pattern))
+		if err != nil {
+			return nil, fmt.Errorf("look for pages: %w", err)
+		}
+		for _, path := range found {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return nil, fmt.Errorf("read page: %w", err)
+			}
+			name, err := filepath.Rel(tree, path)
+			if err != nil {
+				return nil, fmt.Errorf("look for pages: %w", err)
+			}
+			pages[name] = string(text)
 		}
 	}
 	return pages, nil

@@ -4,6 +4,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -21,6 +23,50 @@ func TestPagesAreCurrent(t *testing.T) {
 		got, err := os.ReadFile(filepath.Join(tree, name))
 		if err != nil || string(got) != want {
 			t.Errorf("%s is not what the program and docs/results say: run make docs (%v)", name, err)
+		}
+	}
+}
+
+// A measured figure is a Dice of three digits, a time, or memory; code shows output and not figures.
+var (
+	figure = regexp.MustCompile(`\b0\.\d{3}\b|\b\d+(\.\d+)? ?(s|ms|MiB|GiB|seconds)\b|\b\d+:\d\d(:\d\d)?\b`)
+	code   = regexp.MustCompile("(?ms)^```.*?^```|`[^`]*`|^    .*?$")
+)
+
+// unbacked are the figures of a page that stand neither in what is drawn from results nor repeat what is drawn on the page.
+func unbacked(page string) []string {
+	backed := map[string]bool{}
+	for _, block := range drawn.FindAllString(page, -1) {
+		for _, number := range regexp.MustCompile(`\d+([.:]\d+)*`).FindAllString(block, -1) {
+			backed[number] = true
+		}
+	}
+	var out []string
+	for _, f := range figure.FindAllString(code.ReplaceAllString(drawn.ReplaceAllString(page, ""), ""), -1) {
+		if number, _, _ := strings.Cut(f, " "); !backed[number] {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// TestEveryFigureHasAFile looks for measured figures in pages that no results file backs: they would go stale unseen.
+func TestEveryFigureHasAFile(t *testing.T) {
+	pages, err := writtenByHand(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range pages {
+		if found := unbacked(text); len(found) > 0 {
+			t.Errorf("%s: %d figures stand in no table that is drawn from docs/results on this page: %s", name, len(found), strings.Join(found, ", "))
+		}
+	}
+	table := "<!-- table x.csv -->\n| 0.797 | 6 |\n<!-- end -->\n"
+	for page, want := range map[string]int{
+		"Dice 0.797": 1, table + "Dice 0.797, not 0.798, in 6 s and 7 s.": 2, "`0.797`\n\n    took 7 s\n": 0, "took 1:02, 12 MiB": 2, "a rate of 0.01 over 20 steps": 0,
+	} {
+		if got := unbacked(page); len(got) != want {
+			t.Errorf("%q: %q, want %d", page, got, want)
 		}
 	}
 }

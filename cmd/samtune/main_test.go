@@ -265,6 +265,13 @@ func TestKilledRunGoesOnToTheSameBytes(t *testing.T) {
 	for _, step := range []string{"step-000002", "step-000008"} {
 		c, _ := child(t, short(t, killed)...)
 		waitFor(t, filepath.Join(killed, "checkpoints", "plain", step))
+		if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		code, _, errOut := call(short(t, killed)...)
+		if owner := fmt.Sprintf("process %d on ", c.Process.Pid); code != exitFailed || !strings.Contains(errOut, owner) || !strings.Contains(errOut, killed) {
+			t.Errorf("a second process on the folder: exit code %d, %q: want it refused with %q", code, errOut, owner)
+		}
 		if err := c.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
