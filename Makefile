@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build bundle finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle torture bench docs lint fuzz clean
+.PHONY: help setup build bundle finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle test-docs torture bench docs lint fuzz clean
 
 CUDA_TESTS := ./internal/tensor ./model ./train
 GO_ENV := . .samtune/env.sh
@@ -81,6 +81,9 @@ test-slurm: build ## a sweep on a real Slurm of two nodes, made here and removed
 test-bundle: ## bundles made and tried in an empty Debian without Go and network, unpacked here and removed again
 	@python3 scripts/test_bundle_root.py
 
+test-docs: build ## the commands and files of the tutorial and the how-to pages, in short; FULL=1: as they stand
+	@python3 scripts/test_docs.py $(if $(FULL),--full)
+
 torture: build ## kill finetune, encode, sweep and export at random moments and look for what is lost: KILLS=60 SEED=1
 	@python3 scripts/torture.py $(if $(KILLS),--kills '$(KILLS)') $(if $(SEED),--seed '$(SEED)')
 
@@ -96,10 +99,8 @@ lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	@$(GO_ENV) && go vet ./... && go tool staticcheck ./...
 
-fuzz: setup ## every fuzz target, half a minute each
-	@$(GO_ENV) && for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u); do \
-	  for f in $$(grep -hoE '^func Fuzz\w+' $$p/*_test.go | sed 's/func //'); do \
-	    go test -run xxx -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),30s) -fuzzminimizetime 1x $$p || exit 1; done; done
+fuzz: setup ## every fuzz target, ten minutes each: FUZZTIME=30s ONLY=NIfTI OUT=dir
+	@$(GO_ENV) && python3 scripts/fuzz.py --time $(or $(FUZZTIME),10m) $(if $(ONLY),--only '$(ONLY)') $(if $(OUT),--out '$(OUT)')
 
 clean: ## remove what was built in this clone; the cache and runs/ stay
 	@rm -rf bin dist .samtune

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -49,6 +50,40 @@ func TestBadTOMLIsRefusedWithItsPlace(t *testing.T) {
 				t.Errorf("error %v, want ErrConfig with %q", err, c[1])
 			}
 		})
+	}
+}
+
+func TestValuesOutOfRangeAreRefusedWithTheirPlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"shots = 0":                         "my.toml:1:1: invalid config: shots is 0, want 1 or more",
+		"[train]\nlr = -1.0":                "my.toml:2:1: invalid config: train.lr is -1, want above 0",
+		"[train]\nlr = nan":                 "train.lr is NaN, want above 0",
+		"[head]\nmirrors = \"y\"":           `head.mirrors is "y", want none, x, xy`,
+		"[head]\nthreshold = 1.0":           "head.threshold is 1, want 0 to below 1",
+		"[head]\nridges = [1e-3, 0.0]":      "head.ridges is 0, want above 0",
+		"[eval]\nthreshold = 0.0":           "eval.threshold is 0, want between 0 and 1",
+		"[eval]\neverything_points = 65":    "want 1 to 64",
+		"compare = [\"plain\", \"lienar\"]": `compare is "lienar", want plain, linear, fine`,
+		"[engine.slurm]\ncpus = -1":         "engine.slurm.cpus is -1, want 0 or more",
+		"[views]\nmin_valid = inf":          "views.min_valid is +Inf, want 0 to 1",
+	} {
+		if err := Default().Apply(Layer{"my.toml", text}); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want ErrConfig with %q", text, err, want)
+		}
+	}
+	if err := Default().Check(); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{"[0,)": "0 or more", "(0,1]": "above 0 to 1", "a|b": "a, b", "(,)": "any finite number"} {
+		b, err := parseBounds(text)
+		if err != nil || b.String() != want {
+			t.Errorf("%q: %v, %v, want %q", text, b, err, want)
+		}
+	}
+	for _, text := range []string{"[a,b]", "[1]"} {
+		if _, err := parseBounds(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
 	}
 }
 
@@ -128,6 +163,19 @@ func TestHash(t *testing.T) {
 		if k.Name == "head.context" { // the one switch that is off
 			value = "true"
 		}
+		switch words := strings.Split(k.Range, ", "); {
+		case k.Name == "eval.everything_points":
+			value = "9"
+		case k.Name == "train.loss.gamma":
+			value = "1.5"
+		case len(words) > 1 && strings.HasPrefix(k.Type, "[]"):
+			value = fmt.Sprintf("[%q]", words[1])
+		case len(words) > 1:
+			value = fmt.Sprintf("%q", words[1])
+			if k.Name == "head.mirrors" { // whose second is its default
+				value = `"xy"`
+			}
+		}
 		if value == "" {
 			t.Fatalf("%s has type %s, which this test does not know", k.Name, k.Type)
 		}
@@ -188,4 +236,31 @@ func TestRecipesApply(t *testing.T) {
 	if err := r.Apply(l); err != nil || r.Train.Steps != 7 {
 		t.Errorf("%d steps, %v", r.Train.Steps, err)
 	}
+}
+
+// FuzzConfig: a text is taken or refused with ErrConfig, and what is taken gives itself again.
+func FuzzConfig(f *testing.F) {
+	for _, text := range []string{"shots = 3\n[train]\nlr = 1e-4\n", "compare = []\n[head]\nscales = [1, 2]", "qqq = 1", "shots = = 3", "[engine.slurm]\nextra = '''\n--x'''"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r := Default()
+		if err := r.Apply(Layer{"fuzz.toml", text}); err != nil {
+			if !errors.Is(err, ErrConfig) {
+				t.Fatalf("%v is not ErrConfig", err)
+			}
+			return
+		}
+		if err := r.Check(); err != nil {
+			t.Fatalf("what Apply took Check refuses: %v", err)
+		}
+		written, err := r.TOML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := Default()
+		if err := again.Apply(Layer{"again.toml", string(written)}); err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+	})
 }

@@ -87,7 +87,11 @@ func keysOf(t reflect.Type, prefix string) []Key {
 			out = append(out, keysOf(of, name+".")...)
 			continue
 		}
-		out = append(out, Key{Name: name, Type: f.Type.String(), Doc: f.Tag.Get("doc")})
+		k := Key{Name: name, Type: f.Type.String(), Doc: f.Tag.Get("doc")}
+		if b, err := parseBounds(f.Tag.Get("range")); err == nil && b != nil {
+			k.Range = b.String()
+		}
+		out = append(out, k)
 	}
 	return out
 }

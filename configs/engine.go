@@ -13,10 +13,10 @@ type Slurm struct {
 	QOS       string `toml:"qos,omitempty" doc:"quality of service"`
 	Time      string `toml:"time,omitempty" doc:"time limit of a task, as 2:00:00; 2 minutes before it a run saves itself and goes on in a further start"`
 	Memory    string `toml:"memory,omitempty" doc:"memory of a task, as 8G"`
-	CPUs      int    `toml:"cpus,omitzero" doc:"CPU cores of a task"`
-	GPUs      int    `toml:"gpus,omitzero" doc:"GPUs of a task"`
-	MaxTasks  int    `toml:"max_tasks,omitzero" doc:"tasks that run at the same time; 0: as many as the cluster has room for"`
-	Retries   int    `toml:"retries,omitzero" doc:"how often a task starts again that failed or came to its time limit; a lost node does not ask"`
+	CPUs      int    `toml:"cpus,omitzero" range:"[0,]" doc:"CPU cores of a task"`
+	GPUs      int    `toml:"gpus,omitzero" range:"[0,]" doc:"GPUs of a task"`
+	MaxTasks  int    `toml:"max_tasks,omitzero" range:"[0,]" doc:"tasks that run at the same time; 0: as many as the cluster has room for"`
+	Retries   int    `toml:"retries,omitzero" range:"[0,]" doc:"how often a task starts again that failed or came to its time limit; a lost node does not ask"`
 	Extra     string `toml:"extra,omitempty" doc:"further options of sbatch, a line each, as --constraint=a100"`
 	Setup     string `toml:"setup,omitempty" doc:"shell lines that go before samtune, as module load cuda"`
 }
@@ -28,9 +28,9 @@ type Kubernetes struct {
 	Claim       string `toml:"claim,omitempty" doc:"PersistentVolumeClaim of the volume that all tasks share"`
 	Mount       string `toml:"mount,omitempty" doc:"where that volume lies, here and in the containers alike: sweep, cache, weights and data are below it"`
 	Memory      string `toml:"memory,omitempty" doc:"memory of a task, as 8Gi"`
-	CPUs        int    `toml:"cpus,omitzero" doc:"CPU cores of a task"`
-	GPUs        int    `toml:"gpus,omitzero" doc:"NVIDIA GPUs of a task"`
-	Parallelism int    `toml:"parallelism,omitzero" doc:"tasks that run at the same time; 0: as many as the cluster has room for"`
-	Retries     int    `toml:"retries,omitzero" doc:"how often a task starts again that failed; a lost node does not count"`
+	CPUs        int    `toml:"cpus,omitzero" range:"[0,]" doc:"CPU cores of a task"`
+	GPUs        int    `toml:"gpus,omitzero" range:"[0,]" doc:"NVIDIA GPUs of a task"`
+	Parallelism int    `toml:"parallelism,omitzero" range:"[0,]" doc:"tasks that run at the same time; 0: as many as the cluster has room for"`
+	Retries     int    `toml:"retries,omitzero" range:"[0,]" doc:"how often a task starts again that failed; a lost node does not count"`
 	Extra       string `toml:"extra,omitempty" doc:"further fields of the pod's spec in YAML, as nodeSelector and tolerations"`
 }

@@ -50,8 +50,16 @@ func SetLayer(assignment string) (Layer, error) {
 }
 
 // Apply lays a layer over the settings. Unknown keys are refused with their place and the key that may
-// have been meant.
-func (r *Run) Apply(l Layer) error { return Decode(l, r) }
+// have been meant, values out of range with their place and the range.
+func (r *Run) Apply(l Layer) error {
+	if err := Decode(l, r); err != nil {
+		return err
+	}
+	if key, err := outside(reflect.ValueOf(r).Elem(), ""); err != nil {
+		return At(l, key, 0, fmt.Errorf("%s %w", key, err))
+	}
+	return nil
+}
 
 // TOML returns the settings as a config file that gives them again.
 func (r *Run) TOML() ([]byte, error) {
@@ -124,6 +132,8 @@ type Key struct {
 	Name string // dotted
 	Type string
 	Doc  string
+
+	Range string // in words; empty: any value of the type
 }
 
 // MapLayer turns settings that were read from another file, as a benchmark's recipe, into a layer.

@@ -218,3 +218,26 @@ func TestReference(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDeclaration: a benchmark's file is taken or refused as a config, and what is taken says so again.
+func FuzzDeclaration(f *testing.F) {
+	for _, name := range []string{"drive", "acdc", "chaos_ct", "duke_dme"} {
+		_, text, err := configs.Declaration(configs.Benchmarks, name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := ParseOwn("fuzz.toml", text)
+		if err != nil {
+			if !errors.Is(err, configs.ErrConfig) {
+				t.Fatalf("%v is not ErrConfig", err)
+			}
+			return
+		}
+		if d.Name == "" || len(d.Targets) == 0 {
+			t.Fatalf("taken without a name or a target: %+v", d)
+		}
+	})
+}

@@ -2,8 +2,6 @@ package experiment
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"samtune/configs"
 	"samtune/internal/tensor"
@@ -19,11 +17,7 @@ const (
 
 // checkEncoder refuses a tuned encoder where nothing is trained by gradient descent.
 func (r *Run) checkEncoder() error {
-	kinds := []string{encoderFrozen, encoderNeck, encoderLoRA}
 	encoder := r.cfg.Train.Encoder
-	if !slices.Contains(kinds, encoder) {
-		return fmt.Errorf("%w: train.encoder is %q, want %s", configs.ErrConfig, encoder, strings.Join(kinds, ", "))
-	}
 	if encoder != encoderFrozen && r.cfg.Decoder == decoderLinear {
 		return fmt.Errorf("%w: train.encoder is %q, but decoder linear is fitted on the frozen encoder's features: choose decoder %s or %s, or train.encoder %s",
 			configs.ErrConfig, encoder, decoderPlain, decoderFine, encoderFrozen)
@@ -34,9 +28,6 @@ func (r *Run) checkEncoder() error {
 	}
 	return nil
 }
-
-// precisions are those that the image encoder may compute in and features may be cached in.
-var precisions = []string{tensor.Float32.String(), tensor.BFloat16.String(), tensor.Float16.String()}
 
 // tune lets a decoder train what the settings name of the encoder.
 func (r *Run) tune(d model.Decoder) (model.Decoder, error) {

@@ -308,38 +308,17 @@ func (r *Run) check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{configs.ErrConfig}, args...)...)
 	}
+	if err := c.Check(); err != nil {
+		return err
+	}
 	switch {
-	case c.Shots < 1:
-		return bad("shots is %d, want 1 or more", c.Shots)
-	case c.Views.Grid < 1 || (c.Views.Grid > 1 && c.Views.Tile != 0 && c.Views.Tile < 16) || c.Views.Feather < 0 || c.Views.MinValid < 0 || c.Views.MinValid > 1:
-		return bad("views: grid %d, tile %d, feather %d, min_valid %g: want grid from 1, tiles from 16 pixels or 0, feather from 0, min_valid from 0 to 1",
-			c.Views.Grid, c.Views.Tile, c.Views.Feather, c.Views.MinValid)
-	case !(c.Eval.Threshold > 0 && c.Eval.Threshold < 1):
-		return bad("eval.threshold is %g, want a probability between 0 and 1", c.Eval.Threshold)
-	case c.Eval.GridPoints < 1 || c.Eval.GridPoints > 64:
-		return bad("eval.everything_points is %d, want 1 to 64", c.Eval.GridPoints)
-	case !slices.IsSorted(c.Eval.Thickness) || (len(c.Eval.Thickness) > 0 && !(c.Eval.Thickness[0] > 0)):
-		return bad("eval.thickness is %v, want rising numbers above 0", c.Eval.Thickness)
-	case !slices.Contains(precisions, c.Precision):
-		return bad("precision is %q, want %s", c.Precision, strings.Join(precisions, ", "))
-	case c.Cache.DType != "auto" && !slices.Contains(precisions, c.Cache.DType):
-		return bad("cache.dtype is %q, want auto, %s", c.Cache.DType, strings.Join(precisions, ", "))
-	case c.Cache.Batch < 0 || c.Cache.BudgetGB < 0:
-		return bad("cache.batch is %d, cache.budget_gb %g: want 0 or more", c.Cache.Batch, c.Cache.BudgetGB)
-	}
-	for _, name := range r.decoders() {
-		if !slices.Contains(decoderNames(), name) {
-			return bad("decoder %q is unknown: there is %s", name, strings.Join(decoderNames(), ", "))
-		}
-	}
-	if c.Train.Stopping != stopHoldout && c.Train.Stopping != stopLeaveOneOut {
-		return bad("train.stopping is %q, want %s or %s", c.Train.Stopping, stopHoldout, stopLeaveOneOut)
+	case c.Views.Grid > 1 && c.Views.Tile != 0 && c.Views.Tile < 16:
+		return bad("views.tile is %d, want 0, or 16 pixels or more", c.Views.Tile)
+	case !slices.IsSorted(c.Eval.Thickness):
+		return bad("eval.thickness is %v, want rising numbers", c.Eval.Thickness)
 	}
 	if err := r.checkEncoder(); err != nil {
 		return err
-	}
-	if !slices.Contains([]string{"none", "x", "xy"}, c.Head.Mirrors) {
-		return bad("head.mirrors is %q, want none, x or xy", c.Head.Mirrors)
 	}
 	if err := (train.LossConfig(c.Train.Loss)).Check(); err != nil {
 		return fmt.Errorf("%w: %w", configs.ErrConfig, err)

@@ -233,7 +233,7 @@ func TestSettingsOfDecodersAreChecked(t *testing.T) {
 		"head.positive=0.0":         "positive",
 		"head.threshold=1.5":        "threshold",
 		"train.stopping=never":      "train.stopping",
-		"train.loss.dice=-1.0":      "weight",
+		"train.loss.dice=-1.0":      "train.loss.dice",
 		"eval.thickness=[3.0, 1.0]": "eval.thickness",
 		"cache.budget_gb=-1.0":      "budget_gb",
 	} {

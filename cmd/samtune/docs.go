@@ -146,7 +146,7 @@ func commandsPage(root *cobra.Command) string {
 
 func settingsPage() (string, error) {
 	var b strings.Builder
-	b.WriteString("# Settings\n\nThis page lists every key of a run's config file and of `--set`, with its type, its default, and what it does. A " +
+	b.WriteString("# Settings\n\nThis page lists every key of a run's config file and of `--set`, with its type, its range, its default, and what it does. A " +
 		"benchmark's\nrecipe changes defaults: `samtune data show NAME` says how. Unknown keys are refused with the one that may have been meant.\n\n" + madeBy)
 	defaults := map[string]any{}
 	text, err := configs.Default().TOML()
@@ -163,9 +163,9 @@ func settingsPage() (string, error) {
 			if of != "" {
 				fmt.Fprintf(&b, "\n## %s\n\n", of)
 			}
-			b.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
+			b.WriteString("| key | type | range | default | meaning |\n|---|---|---|---|---|\n")
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, typeInWords(k.Type), valueInWords(lookUp(defaults, k.Name)), strings.ReplaceAll(k.Doc, "|", `\|`))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", k.Name, typeInWords(k.Type), k.Range, valueInWords(lookUp(defaults, k.Name)), strings.ReplaceAll(k.Doc, "|", `\|`))
 	}
 	return b.String(), nil
 }

@@ -44,7 +44,7 @@ func (p *progress) Note(name, text string) {
 	fmt.Fprintf(p.w, "%-9s %s\n", name, text)
 }
 
-// Begin starts a stage.
+// Begin starts a stage; a total of 0 is one that is not known.
 func (p *progress) Begin(name string, total int) experiment.Stage {
 	s := &stage{p: p, name: name, total: total, began: time.Now()}
 	if p.quiet {
@@ -52,7 +52,11 @@ func (p *progress) Begin(name string, total int) experiment.Stage {
 	}
 	p.open = s
 	if p.terminal {
-		s.bar = progressbar.NewOptions(total,
+		of := total
+		if of == 0 {
+			of = -1 // a spinner
+		}
+		s.bar = progressbar.NewOptions(of,
 			progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(fmt.Sprintf("%-9s", name)),
 			progressbar.OptionSetWidth(24), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(true),
@@ -90,7 +94,11 @@ func (s *stage) Add(n int, remark string) {
 			s.bar.Describe(fmt.Sprintf("%-9s %s", s.name, remark))
 		}
 		_ = s.bar.Add(n) // as above
-	case time.Since(s.printed) > everySoOften && time.Since(s.began) > everySoOften && s.done < s.total:
+	case time.Since(s.printed) < everySoOften || time.Since(s.began) < everySoOften:
+	case s.total == 0:
+		s.printed = time.Now()
+		fmt.Fprintf(s.p.w, "%-9s %s  %s\n", s.name, remark, minutes(time.Since(s.began)))
+	case s.done < s.total:
 		s.printed = time.Now()
 		left := time.Duration(float64(time.Since(s.began)) / float64(s.done) * float64(s.total-s.done))
 		fmt.Fprintf(s.p.w, "%-9s %d/%d  %s  %s left\n", s.name, s.done, s.total, remark, minutes(left))
@@ -107,7 +115,11 @@ func (s *stage) End(remark string) {
 		s.bar = nil
 	}
 	s.p.open = nil
-	fmt.Fprintf(s.p.w, "%-9s %d/%d  %s  %s\n", s.name, s.done, s.total, remark, minutes(time.Since(s.began)))
+	count := ""
+	if s.total > 0 {
+		count = fmt.Sprintf("%d/%d  ", s.done, s.total)
+	}
+	fmt.Fprintf(s.p.w, "%-9s %s%s  %s\n", s.name, count, remark, minutes(time.Since(s.began)))
 }
 
 // minutes writes a duration as m:ss.
