@@ -4,7 +4,7 @@
     make bench OUT=bench-out CASES=encode,step ROUNDS=3 THREADS=2
 
 Every time is that of a process of its own. Seconds are those of the work, without imports and loading of weights; those of
-start-up and of whole jobs are the wall time of the process. Memory is the process's peak. docs/benchmarks.md says what each
+start-up and of whole jobs are the wall time of the process. Memory is the process's peak. docs/reference/benchmarks.md says what each
 case does. Needs Python 3.10 and nothing else: the Python sides run in an environment that is made once, from
 bench/requirements.txt, in the user's cache folder, or in the one that --python names.
 """

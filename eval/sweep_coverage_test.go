@@ -62,7 +62,7 @@ func (s simulation) coverage(trials, resamples int) float64 {
 }
 
 // The intervals of a sweep should hold the mean over all seeds and cases in 95 of 100 sweeps. With SAMTUNE_COVERAGE set the
-// simulation is the long one of docs/metrics.md.
+// simulation is the long one of docs/reference/metrics.md.
 func TestSweepIntervalCoverage(t *testing.T) {
 	trials, draws := 2000, 600
 	ratios := [][3]float64{{0.01, 0.1, 0.03}, {0.05, 0.1, 0.05}, {0.1, 0.02, 0.05}}

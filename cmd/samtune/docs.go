@@ -80,10 +80,10 @@ func writtenPages(root *cobra.Command, tree string) (map[string]string, error) {
 	return pages, nil
 }
 
-// writtenByHand are README.md and the pages of docs but its reference, by their place in the tree.
+// writtenByHand are README.md and the pages of docs that are not made as a whole, by their place in the tree.
 func writtenByHand(tree string) (map[string]string, error) {
 	pages := map[string]string{}
-	for _, pattern := range []string{"README.md", "docs/*.md", "docs/tutorial/*.md", "docs/how-to/*.md", "docs/explanation/*.md"} {
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/how-to/*.md", "docs/explanation/*.md", "docs/reference/*.md"} {
 		found, err := filepath.Glob(filepath.Join(tree, pattern))
 		if err != nil {
 			return nil, fmt.Errorf("look for pages: %w", err)
@@ -97,7 +97,9 @@ func writtenByHand(tree string) (map[string]string, error) {
 			if err != nil {
 				return nil, fmt.Errorf("look for pages: %w", err)
 			}
-			pages[name] = string(text)
+			if !strings.Contains(string(text), madeBy) {
+				pages[name] = string(text)
+			}
 		}
 	}
 	return pages, nil
@@ -108,7 +110,7 @@ const madeBy = "<!-- Written by make docs from the program itself. -->\n\n"
 func commandsPage(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("# Commands and flags\n\nThis page lists every command of samtune with its flags, as `--help` shows them. " +
-		"[Usage](../usage.md) explains how they work together.\n\n" + madeBy)
+		"[Usage](usage.md) explains how they work together.\n\n" + madeBy)
 	var list func(c *cobra.Command)
 	list = func(c *cobra.Command) {
 		if c.Hidden || c.Name() == "help" || c.Name() == "completion" {
