@@ -37,23 +37,22 @@ func benchMasks(kind string) (a, b *data.Mask) {
 	return a, b
 }
 
-// BenchmarkSurface measures each metric as Score does, on the masks cropped to what is inside: the Go side of bench/run.py's case
-// metrics. HD95 and ASSD come out of one call.
+// BenchmarkSurface measures each metric as Score does, from the masks on: the Go side of bench/run.py's case metrics. HD95 and ASSD
+// come out of one call.
 func BenchmarkSurface(b *testing.B) {
-	spacing := [2]float64{1, 1}
-	for _, kind := range []string{"disc", "tubes"} {
-		for name, metric := range map[string]func(p, t *data.Mask) Float{
-			"hd95":   func(p, t *data.Mask) Float { d, _ := surfaceDistances(p, t, spacing); return d },
-			"assd":   func(p, t *data.Mask) Float { _, d := surfaceDistances(p, t, spacing); return d },
-			"nsd":    func(p, t *data.Mask) Float { return surfaceDice(p, t, spacing, 2) },
-			"cldice": clDice,
-		} {
+	for name, metric := range map[string]func(p *pair) Float{
+		"hd95":   func(p *pair) Float { d, _ := p.surfaceDistances(); return d },
+		"assd":   func(p *pair) Float { _, d := p.surfaceDistances(); return d },
+		"nsd":    func(p *pair) Float { return p.surfaceDice(2) },
+		"cldice": (*pair).clDice,
+	} {
+		for _, kind := range []string{"disc", "tubes"} {
 			b.Run(kind+"/"+name, func(b *testing.B) {
 				pred, truth := benchMasks(kind)
 				var value Float
 				for b.Loop() {
-					box, _ := boundingBox(pred, truth)
-					value = metric(crop(pred, box), crop(truth, box))
+					p, _ := newPair(pred, truth, [2]float64{1, 1})
+					value = metric(p)
 				}
 				testkit.Report(b, map[string]float64{"value": float64(value)})
 			})
