@@ -172,7 +172,11 @@ type thinned struct {
 func (l *lattice) thin(solid []uint8, i, pass int) (gone uint64) {
 	above, here, below := solid[i-l.columns-1:][:wordSize+2], solid[i-1:][:wordSize+2], solid[i+l.columns-1:][:wordSize+2]
 	n, e, s, w := word(above, 1), word(here, 2), word(below, 1), word(here, 0)
-	rest := word(here, 1) &^ (n & e & s & w) // what has all four stays
+	stays := e & s & (n | w) // in the first pass, whatever the corners; in the second what is opposite
+	if pass == 1 {
+		stays = n & w & (e | s)
+	}
+	rest := word(here, 1) &^ stays
 	if rest == 0 {
 		return 0
 	}
