@@ -25,7 +25,7 @@ func nearest[T uint16 | uint32](l *lattice, from, to []int, far T) []float64 {
 	square := make([]float64, l.planes) // of distances across planes
 	for k := range square {
 		d := float64(k) * l.spacing[0]
-		square[k] = d * d
+		square[k] = float64(d * d) // rounded before it is part of a sum
 	}
 	heights := make([]float64, plane) // of the squared distances so far, of one plane
 	column := make([]float64, l.rows)

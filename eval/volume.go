@@ -30,7 +30,7 @@ type VolumeInput struct {
 // ScoreVolume compares the surfaces of a volume in three dimensions, with the spacing of its voxels: HD95 and ASSD are MedPy 0.5.2's hd95
 // and assd, NSD is surface-distance 0.1's compute_surface_dice_at_tolerance. Only pixels of the slices' valid regions are inside.
 // Where the slices are not all that hold the target, do not lie side by side or lie at a distance that is not known, it says so and
-// has no values. The memory it takes goes by the box around what is inside: three bytes a voxel, four while distances are worked out.
+// has no values. The memory it takes goes by the box around what is inside: two bytes a voxel, six while distances are worked out.
 func ScoreVolume(in VolumeInput) (Surfaces, error) {
 	if len(in.Slices) == 0 {
 		return Surfaces{}, fmt.Errorf("score volume: it has no slices")
@@ -67,21 +67,22 @@ func ScoreVolume(in VolumeInput) (Surfaces, error) {
 // notWhole says why slices, in their order, are not a part of a volume that has all of a target in it; empty where they are.
 func notWhole(sorted []*data.Sample, target string) string {
 	first, last := sorted[0], sorted[len(sorted)-1]
-	extent, known := first.Extent[target]
-	switch {
-	case !(first.Between > 0):
+	if !(first.Between > 0) {
 		return "the distance between slices is not known"
-	case !known:
-		return "which slices hold the target is not known"
-	case last.Slice-first.Slice != len(sorted)-1:
-		return "slices between them were not scored"
-	case extent[0] < first.Slice || extent[1] > last.Slice:
-		return "other slices hold the target too"
 	}
-	for _, s := range sorted {
-		if s.Between != first.Between || s.Spacing != first.Spacing {
+	for k, s := range sorted {
+		switch {
+		case s.Slice != first.Slice+k:
+			return "slices between them were not scored"
+		case s.Between != first.Between || s.Spacing != first.Spacing:
 			return "slices lie at different distances"
 		}
+	}
+	switch extent, known := first.Extent[target]; {
+	case !known:
+		return "which slices hold the target is not known"
+	case extent[0] < first.Slice || extent[1] > last.Slice:
+		return "other slices hold the target too"
 	}
 	return ""
 }
