@@ -33,7 +33,8 @@ func nearest[T uint16 | uint32](l *lattice, from, to []int, far T) []float64 {
 	for _, s := range l.spacing {
 		exact = exact && s == math.Trunc(s) && s < 1<<8 // squares of 2^16 such steps are whole numbers below 2^53
 	}
-	alongRows, alongColumns := newEnvelope(l.rows, l.spacing[1], exact), newEnvelope(l.columns, l.spacing[2], exact)
+	alongRows := newEnvelope(l.rows, l.spacing[1], false) // of which all points are asked for
+	alongColumns := newEnvelope(l.columns, l.spacing[2], exact)
 	out := make([]float64, len(from))
 	for k := 0; k < len(from); {
 		z := from[k] / plane
@@ -92,7 +93,7 @@ func planesToNearest[T uint16 | uint32](planes, plane int, to []int, far T) []T 
 // envelope is the lower envelope of parabolas along a line of points.
 type envelope struct {
 	spacing   float64
-	exact     bool      // sums of squared distances are whole numbers, so that a search and the envelope agree to the last bit
+	search    bool      // for few points: allowed where squared distances are whole numbers, so that it and the envelope agree to the last bit
 	heights   []float64 // the squared distances so far of all points
 	budget    int       // points that may still be looked at before the envelope is built
 	parabolas []parabola
@@ -106,14 +107,14 @@ type parabola struct {
 	from   float64 // where it becomes the lowest, in points
 }
 
-func newEnvelope(points int, spacing float64, exact bool) *envelope {
-	return &envelope{spacing: spacing, exact: exact, parabolas: make([]parabola, points)}
+func newEnvelope(points int, spacing float64, search bool) *envelope {
+	return &envelope{spacing: spacing, search: search, parabolas: make([]parabola, points)}
 }
 
 // over begins a line.
 func (e *envelope) over(heights []float64) {
 	e.heights, e.budget = heights, len(heights)
-	if !e.exact {
+	if !e.search {
 		e.build()
 	}
 }
@@ -121,7 +122,7 @@ func (e *envelope) over(heights []float64) {
 // at is the squared distance of a point; points are asked for in rising order.
 func (e *envelope) at(x int) float64 {
 	if e.budget > 0 {
-		if d, ok := e.search(x); ok {
+		if d, ok := e.look(x); ok {
 			return d
 		}
 		e.build()
@@ -138,8 +139,8 @@ func (e *envelope) at(x int) float64 {
 	return float64(across*across) + p.height
 }
 
-// search looks to both sides of a point for as long as something nearer may be there: mostly a few points. False: the budget is spent.
-func (e *envelope) search(x int) (float64, bool) {
+// look looks to both sides of a point for as long as something nearer may be there: mostly a few points. False: the budget is spent.
+func (e *envelope) look(x int) (float64, bool) {
 	nearest := e.heights[x]
 	for d := 1; x-d >= 0 || x+d < len(e.heights); d++ {
 		across := float64(d) * e.spacing
