@@ -137,9 +137,9 @@ def metrics(settings):
         for metric, names in libraries.items():
             if kind == "volume" and metric == "cldice":
                 continue
-            go = None if kind == "volume" else go_benchmark(settings, "eval", f"BenchmarkSurface/{kind}/{metric}", 5)
+            go = go_benchmark(settings, "eval", f"BenchmarkSurface/{kind}/{metric}", 5)
             sides = [Side(name, [settings.python, BENCH / "python_metrics.py", kind, metric, name]) for name in names]
-            rows.append(Row(f"{metric}, {title}", go, sides, 0.2, close=1e-6, note="" if go else "samtune scores volumes slice by slice: it has no side in three dimensions"))
+            rows.append(Row(f"{metric}, {title}", go, sides, 0.2, close=1e-6))
     return rows
 
 

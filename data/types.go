@@ -84,6 +84,11 @@ type Sample struct {
 	Valid   *Mask            // the region that is trained on and scored (field of view); never nil
 	Spacing [2]float64       // row and column spacing; 1, 1 in pixels where the data has no physical units
 	Unit    string           // unit of Spacing: "px" or "mm"
+
+	// Of a slice of a volume:
+	Slice   int               // its number, from 0, along the axis across slices
+	Between float64           // distance to the slices beside it, in Unit; 0 where it is not known
+	Extent  map[string][2]int // numbers of the first and the last slice that hold each target, cases or not; last before first: none does
 }
 
 // Case is one image of a benchmark that has not been read yet.

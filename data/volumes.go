@@ -139,14 +139,18 @@ func (v *volume) read() (map[int]*Sample, error) {
 		return nil, err
 	}
 	out := map[int]*Sample{}
-	unit, spacing := "mm", at.spacing
+	unit, spacing, between := "mm", at.spacing, vol.Spacing[at.axis]
 	if !vol.Physical {
 		unit, spacing = "px", [2]float64{1, 1}
 	}
+	if !vol.Physical || vol.Guessed {
+		between = 0
+	}
+	extent := v.extent()
 	for _, s := range v.chosen {
 		sample := &Sample{
 			Patient: v.patient, Volume: v.id, Image: greyImage(at.width(), at.height(), grey[s]), Masks: map[string]*Mask{},
-			Valid: FullMask(at.width(), at.height()), Spacing: spacing, Unit: unit,
+			Valid: FullMask(at.width(), at.height()), Spacing: spacing, Unit: unit, Slice: s, Between: between, Extent: extent,
 		}
 		for target := range v.masks {
 			sample.Masks[target] = masks[target][s]
@@ -154,6 +158,21 @@ func (v *volume) read() (map[int]*Sample, error) {
 		out[s] = sample
 	}
 	return out, nil
+}
+
+// extent is the first and the last slice that hold each target; of one that is nowhere the first lies behind the last.
+func (v *volume) extent() map[string][2]int {
+	out := map[string][2]int{}
+	for target, pixels := range v.pixels {
+		first, last := len(pixels), -1
+		for s, n := range pixels {
+			if n > 0 {
+				first, last = min(first, s), s
+			}
+		}
+		out[target] = [2]int{first, last}
+	}
+	return out
 }
 
 // masksOf reads the masks of chosen slices, by target.

@@ -160,10 +160,11 @@ func TestSlicesLieAsRadiologistsLook(t *testing.T) {
 			for axis, want := range map[string]struct {
 				width, height, x, y int
 				spacing             [2]float64 // rows, columns
+				between             float64    // slices
 			}{
-				"axial":    {5, 6, 5 - 1 - 1, 6 - 1 - 4, [2]float64{2, 1}}, // the right on the left, the front on top
-				"coronal":  {5, 7, 5 - 1 - 1, 7 - 1 - 5, [2]float64{3, 1}}, // the right on the left, the top on top
-				"sagittal": {6, 7, 6 - 1 - 4, 7 - 1 - 5, [2]float64{3, 2}}, // the front on the left, the top on top
+				"axial":    {5, 6, 5 - 1 - 1, 6 - 1 - 4, [2]float64{2, 1}, 3}, // the right on the left, the front on top
+				"coronal":  {5, 7, 5 - 1 - 1, 7 - 1 - 5, [2]float64{3, 1}, 2}, // the right on the left, the top on top
+				"sagittal": {6, 7, 6 - 1 - 4, 7 - 1 - 5, [2]float64{3, 2}, 1}, // the front on the left, the top on top
 			} {
 				b, err := openTOML(t, dir, volumeTOML+"[slices]\naxis = \""+axis+"\"\n", Options{Target: "a"})
 				if err != nil {
@@ -182,8 +183,11 @@ func TestSlicesLieAsRadiologistsLook(t *testing.T) {
 					s.Masks["a"].Pix[at] != 1 || s.Masks["a"].Count() != 1 || s.Masks["b"].Count() != 0 {
 					t.Fatalf("axes %v, flips %b, %s: %d x %d, image %v, mask %v", p, flips, axis, s.Image.Width, s.Image.Height, s.Image.Pix, s.Masks["a"].Pix)
 				}
-				if s.Spacing != want.spacing || s.Unit != "mm" {
-					t.Errorf("axes %v, %s: spacing %v %s, want %v mm", p, axis, s.Spacing, s.Unit, want.spacing)
+				if s.Spacing != want.spacing || s.Between != want.between || s.Unit != "mm" {
+					t.Errorf("axes %v, %s: spacing %v, slices %v %s apart, want %v and %v mm", p, axis, s.Spacing, s.Between, s.Unit, want.spacing, want.between)
+				}
+				if here := [2]int{s.Slice, s.Slice}; s.Extent["a"] != here || s.Extent["b"][1] != -1 {
+					t.Errorf("axes %v, %s: slice %d, targets in slices %v", p, axis, s.Slice, s.Extent)
 				}
 			}
 		}

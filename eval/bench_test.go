@@ -37,25 +37,51 @@ func benchMasks(kind string) (a, b *data.Mask) {
 	return a, b
 }
 
-// BenchmarkSurface measures each metric as Score does, on the masks cropped to what is inside: the Go side of bench/run.py's case
-// metrics. HD95 and ASSD come out of one call.
+// benchVolume is slices of two ellipsoids in 64 x 256 x 256 voxels of 3 x 1 x 1 mm. bench/python_metrics.py makes the same.
+func benchVolume() (a, b []*data.Mask) {
+	const depth, side = 64, 256
+	ball := func(z0, y0, x0, radius int) (out []*data.Mask) {
+		for z := range depth {
+			m := data.NewMask(side, side)
+			for i := range m.Pix {
+				if z, y, x := z-z0, i/side-y0, i%side-x0; 9*z*z+y*y+x*x < radius*radius {
+					m.Pix[i] = 1
+				}
+			}
+			out = append(out, m)
+		}
+		return out
+	}
+	return ball(32, 120, 128, 80), ball(31, 124, 126, 82)
+}
+
+// BenchmarkSurface measures each metric as Score does, from the masks on: the Go side of bench/run.py's case metrics. HD95 and ASSD
+// come out of one call.
 func BenchmarkSurface(b *testing.B) {
-	spacing := [2]float64{1, 1}
-	for _, kind := range []string{"disc", "tubes"} {
-		for name, metric := range map[string]func(p, t *data.Mask) Float{
-			"hd95":   func(p, t *data.Mask) Float { d, _ := surfaceDistances(p, t, spacing); return d },
-			"assd":   func(p, t *data.Mask) Float { _, d := surfaceDistances(p, t, spacing); return d },
-			"nsd":    func(p, t *data.Mask) Float { return surfaceDice(p, t, spacing, 2) },
-			"cldice": clDice,
-		} {
+	for name, metric := range map[string]func(p *pair) Float{
+		"hd95":   func(p *pair) Float { d, _ := p.surfaceDistances(); return d },
+		"assd":   func(p *pair) Float { _, d := p.surfaceDistances(); return d },
+		"nsd":    func(p *pair) Float { return p.surfaceDice(2) },
+		"cldice": (*pair).clDice,
+	} {
+		measure := func(kind string, pair func() *pair) {
 			b.Run(kind+"/"+name, func(b *testing.B) {
-				pred, truth := benchMasks(kind)
 				var value Float
 				for b.Loop() {
-					box, _ := boundingBox(pred, truth)
-					value = metric(crop(pred, box), crop(truth, box))
+					value = metric(pair())
 				}
 				testkit.Report(b, map[string]float64{"value": float64(value)})
+			})
+		}
+		for _, kind := range []string{"disc", "tubes"} {
+			pred, truth := benchMasks(kind)
+			measure(kind, func() *pair { p, _ := newPair(pred, truth, [2]float64{1, 1}); return p })
+		}
+		if name != "cldice" {
+			pred, truth := benchVolume()
+			measure("volume", func() *pair {
+				p, _ := newVolumePair(len(pred), [3]float64{3, 1, 1}, func(k int) (a, b *data.Mask, err error) { return pred[k], truth[k], nil })
+				return p
 			})
 		}
 	}

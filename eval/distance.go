@@ -2,195 +2,214 @@ package eval
 
 import (
 	"math"
-	"slices"
+	"sync"
 
 	"samtune/data"
 )
 
-// surfaceDistances returns MedPy's hd95 and assd: a mask's surface are its pixels with a 4-neighbour
-// outside it or outside the image; the distances from each surface to the other are pooled, HD95 is
-// their 95th percentile (linear interpolation as in numpy), ASSD their mean.
-func surfaceDistances(a, b *data.Mask, spacing [2]float64) (hd95, assd Float) {
-	surfaceA, surfaceB := surface(a), surface(b)
-	toA, okA := distanceTransform(surfaceA, spacing)
-	toB, okB := distanceTransform(surfaceB, spacing)
-	if !okA || !okB {
-		return Undefined, Undefined
+// nearest returns the squared Euclidean distance from each point to the nearest of some others; both are indexes in rising order, and
+// there is at least one of the others. It is exact and takes time linear in the lattice (Felzenszwalb and Huttenlocher, Distance
+// Transforms of Sampled Functions, 2012): whole steps across planes, then, plane by plane, lower envelopes of parabolas along
+// columns and rows, of which only what is asked for is worked out.
+func (l *lattice) nearest(from, to []int) []float64 {
+	if l.planes < 1<<15 {
+		return nearest[uint16](l, from, to, 1<<15)
 	}
-	var pooled []float64
-	for i := range a.Pix {
-		if surfaceA.Pix[i] == 1 {
-			pooled = append(pooled, toB[i])
-		}
-		if surfaceB.Pix[i] == 1 {
-			pooled = append(pooled, toA[i])
-		}
-	}
-	slices.Sort(pooled)
-	sum := 0.0
-	for _, d := range pooled {
-		sum += d
-	}
-	return Float(quantile(pooled, 0.95)), Float(sum / float64(len(pooled)))
+	return nearest[uint32](l, from, to, 1<<31)
 }
 
-// surface returns the pixels of the mask that an erosion with the 4-neighbourhood takes away.
-func surface(m *data.Mask) *data.Mask {
-	w, h := m.Width, m.Height
-	out := data.NewMask(w, h)
-	for y := range h {
-		for x := range w {
-			i := y*w + x
-			if m.Pix[i] == 0 {
-				continue
+// nearest counts planes as T; far is more than there are, and twice as many are still within T.
+func nearest[T uint16 | uint32](l *lattice, from, to []int, far T) []float64 {
+	plane := l.rows * l.columns
+	steps := planesToNearest(l.planes, plane, to, far)
+	square := make([]float64, l.planes) // of distances across planes
+	for k := range square {
+		d := float64(k) * l.spacing[0]
+		square[k] = float64(d * d) // rounded before it is part of a sum
+	}
+	heights := make([]float64, plane) // of the squared distances so far, of one plane
+	column := make([]float64, l.rows)
+	exact := true
+	for _, s := range l.spacing {
+		exact = exact && s == math.Trunc(s) && s < 1<<8 // squares of 2^16 such steps are whole numbers below 2^53
+	}
+	alongRows := newEnvelope(l.rows, l.spacing[1], false) // of which all points are asked for
+	alongColumns := newEnvelope(l.columns, l.spacing[2], exact)
+	out := make([]float64, len(from))
+	for k := 0; k < len(from); {
+		z := from[k] / plane
+		for i, n := range steps[z*plane : (z+1)*plane] {
+			heights[i] = math.Inf(1)
+			if n < far {
+				heights[i] = square[n]
 			}
-			inner := y > 0 && y < h-1 && x > 0 && x < w-1 &&
-				m.Pix[i-w]&m.Pix[i+w]&m.Pix[i-1]&m.Pix[i+1] == 1
-			if !inner {
-				out.Pix[i] = 1
+		}
+		for x := 0; x < l.columns && !l.flat(); x++ {
+			for y := range column {
+				column[y] = heights[y*l.columns+x]
+			}
+			alongRows.over(column)
+			for y := range column {
+				heights[y*l.columns+x] = alongRows.at(y)
+			}
+		}
+		for k < len(from) && from[k] < (z+1)*plane {
+			row := from[k] / l.columns
+			// The first column is margin, and columns are counted from what lies behind it.
+			alongColumns.over(heights[row*l.columns-z*plane:][1:l.columns])
+			for first := row*l.columns + 1; k < len(from) && from[k] < (row+1)*l.columns; k++ {
+				out[k] = alongColumns.at(from[k] - first)
 			}
 		}
 	}
 	return out
 }
 
-// surfaceDice is surface-distance's NSD in two dimensions: contours run between pixels, their elements
-// sit at the corners where four pixels meet, and each has a length that the four pixels and the
-// spacing give. An element agrees when the other mask's contour is within the tolerance.
-func surfaceDice(a, b *data.Mask, spacing [2]float64, tolerance float64) Float {
-	cornersA, lengthA := contour(a, spacing)
-	cornersB, lengthB := contour(b, spacing)
-	toA, okA := distanceTransform(cornersA, spacing)
-	toB, okB := distanceTransform(cornersB, spacing)
-	var agreeing, total float64
-	for i := range cornersA.Pix {
-		if cornersA.Pix[i] == 1 {
-			total += lengthA[i]
-			if okB && toB[i] <= tolerance {
-				agreeing += lengthA[i]
-			}
-		}
-		if cornersB.Pix[i] == 1 {
-			total += lengthB[i]
-			if okA && toA[i] <= tolerance {
-				agreeing += lengthB[i]
-			}
+// planesToNearest counts for each point of so many planes how many planes lie between it and the nearest of some points with its row
+// and column; far or more where there is none.
+func planesToNearest[T uint16 | uint32](planes, plane int, to []int, far T) []T {
+	steps := make([]T, planes*plane)
+	for i := range steps {
+		steps[i] = far
+	}
+	for _, i := range to {
+		steps[i] = 0
+	}
+	for z := 1; z < planes; z++ {
+		before, here := steps[(z-1)*plane:z*plane], steps[z*plane:(z+1)*plane]
+		for i, n := range before {
+			here[i] = min(here[i], n+1)
 		}
 	}
-	if total == 0 {
-		return Undefined
+	for z := planes - 2; z >= 0; z-- {
+		here, behind := steps[z*plane:(z+1)*plane], steps[(z+1)*plane:(z+2)*plane]
+		for i, n := range behind {
+			here[i] = min(here[i], n+1)
+		}
 	}
-	return Float(agreeing / total)
+	return steps
 }
 
-// contour marks the (Width+1) x (Height+1) pixel corners that the mask's outline passes through and
-// gives the outline's length at each.
-func contour(m *data.Mask, spacing [2]float64) (*data.Mask, []float64) {
-	corners := data.NewMask(m.Width+1, m.Height+1)
-	lengths := make([]float64, len(corners.Pix))
-	diagonal := math.Hypot(spacing[0], spacing[1]) / 2
-	at := func(x, y int) uint8 {
-		if x < 0 || y < 0 || x >= m.Width || y >= m.Height {
-			return 0
-		}
-		return m.Pix[y*m.Width+x]
-	}
-	for y := range corners.Height {
-		topLeft, bottomLeft := uint8(0), uint8(0)
-		for x := range corners.Width {
-			topRight, bottomRight := at(x, y-1), at(x, y)
-			var length float64
-			switch inside := topLeft + topRight + bottomLeft + bottomRight; {
-			case inside == 1 || inside == 3:
-				length = diagonal
-			case inside == 2 && topLeft == bottomRight:
-				length = 2 * diagonal
-			case inside == 2 && topLeft == topRight:
-				length = spacing[1]
-			case inside == 2:
-				length = spacing[0]
-			}
-			if length > 0 {
-				corners.Pix[y*corners.Width+x] = 1
-				lengths[y*corners.Width+x] = length
-			}
-			topLeft, bottomLeft = topRight, bottomRight
-		}
-	}
-	return corners, lengths
-}
-
-// distanceTransform returns each pixel's Euclidean distance to the nearest pixel inside the mask;
-// false where the mask is empty. It is exact and takes time linear in the pixels (Felzenszwalb and
-// Huttenlocher, Distance Transforms of Sampled Functions, 2012).
-func distanceTransform(m *data.Mask, spacing [2]float64) ([]float64, bool) {
-	w, h := m.Width, m.Height
-	d := make([]float64, w*h)
-	empty := true
-	for i, v := range m.Pix {
-		switch {
-		case v == 1:
-			empty = false
-		case i < w:
-			d[i] = math.Inf(1)
-		default:
-			d[i] = d[i-w] + 1
-		}
-	}
-	for i := w*(h-1) - 1; i >= 0; i-- {
-		d[i] = min(d[i], d[i+w]+1)
-	}
-	if empty {
-		return nil, false
-	}
-	for i, rows := range d {
-		rows *= spacing[0]
-		d[i] = rows * rows
-	}
-	e := envelope{spacing: spacing[1], apex: make([]int, w), from: make([]float64, w), height: make([]float64, w)}
-	for y := range h {
-		e.transform(d[y*w : (y+1)*w])
-	}
-	return d, true
-}
-
-// envelope is the lower envelope of parabolas over a row of pixels.
+// envelope is the lower envelope of parabolas along a line of points.
 type envelope struct {
-	spacing float64
-	apex    []int     // columns of the parabolas on the envelope
-	height  []float64 // their values at the apex
-	from    []float64 // where each becomes the lowest, in columns
+	spacing   float64
+	search    bool      // for few points: allowed where squared distances are whole numbers, so that it and the envelope agree to the last bit
+	heights   []float64 // the squared distances so far of all points
+	budget    int       // points that may still be looked at before the envelope is built
+	parabolas []parabola
+	k         int // the last one on the envelope
+	j         int // that of the point that was asked for last
 }
 
-// transform replaces squared distances along columns by distances in the plane.
-func (e *envelope) transform(row []float64) {
+type parabola struct {
+	apex   int     // where it is least
+	height float64 // its value there
+	from   float64 // where it becomes the lowest, in points
+}
+
+func newEnvelope(points int, spacing float64, search bool) *envelope {
+	return &envelope{spacing: spacing, search: search, parabolas: make([]parabola, points)}
+}
+
+// over begins a line.
+func (e *envelope) over(heights []float64) {
+	e.heights, e.budget = heights, len(heights)
+	if !e.search {
+		e.build()
+	}
+}
+
+// at is the squared distance of a point; points are asked for in rising order.
+func (e *envelope) at(x int) float64 {
+	if e.budget > 0 {
+		if d, ok := e.look(x); ok {
+			return d
+		}
+		e.build()
+	}
+	if e.k < 0 {
+		return math.Inf(1)
+	}
+	for e.j < e.k && e.parabolas[e.j+1].from < float64(x) {
+		e.j++
+	}
+	p := &e.parabolas[e.j]
+	// The conversion keeps the product from being fused into the sum, so that all machines agree.
+	across := float64(x-p.apex) * e.spacing
+	return float64(across*across) + p.height
+}
+
+// look looks to both sides of a point for as long as something nearer may be there: mostly a few points. False: the budget is spent.
+func (e *envelope) look(x int) (float64, bool) {
+	nearest := e.heights[x]
+	for d := 1; x-d >= 0 || x+d < len(e.heights); d++ {
+		across := float64(d) * e.spacing
+		across *= across
+		if across >= nearest {
+			break
+		}
+		if x-d >= 0 {
+			nearest = min(nearest, across+e.heights[x-d])
+		}
+		if x+d < len(e.heights) {
+			nearest = min(nearest, across+e.heights[x+d])
+		}
+		if e.budget--; e.budget == 0 {
+			return 0, false
+		}
+	}
+	return nearest, true
+}
+
+// build builds the envelope.
+func (e *envelope) build() {
 	squared := e.spacing * e.spacing
 	k := -1
-	for x, f := range row {
-		if math.IsInf(f, 1) {
+	for x, f := range e.heights {
+		if f > math.MaxFloat64 {
 			continue
 		}
 		start := math.Inf(-1)
 		for ; k >= 0; k-- {
-			v := e.apex[k]
-			start = ((f-e.height[k])/squared/float64(x-v) + float64(x+v)) / 2
-			if start > e.from[k] {
+			p := &e.parabolas[k]
+			start = ((f-p.height)/squared/float64(x-p.apex) + float64(x+p.apex)) / 2
+			if start > p.from {
 				break
 			}
 			start = math.Inf(-1)
 		}
 		k++
-		e.apex[k], e.height[k], e.from[k] = x, f, start
+		e.parabolas[k] = parabola{x, f, start}
 	}
-	j := 0
-	for x := range row {
-		for j < k && e.from[j+1] < float64(x) {
-			j++
+	e.k, e.j, e.budget = k, 0, 0
+}
+
+// both does two things at the same time.
+func both(a, b func()) {
+	var wg sync.WaitGroup
+	wg.Go(a)
+	b()
+	wg.Wait()
+}
+
+// distanceTransform returns each pixel's distance to the nearest pixel inside the mask; false where the mask is empty.
+func distanceTransform(m *data.Mask, spacing [2]float64) ([]float64, bool) {
+	l := lattice{planes: m.Height, rows: 1, columns: m.Width + 1, spacing: [3]float64{spacing[0], 1, spacing[1]}}
+	all, inside := make([]int, len(m.Pix)), []int(nil)
+	for i, v := range m.Pix {
+		all[i] = i/m.Width*l.columns + i%m.Width + 1
+		if v == 1 {
+			inside = append(inside, all[i])
 		}
-		// The conversion keeps the product from being fused into the sum, so that all machines agree.
-		across := float64(x-e.apex[j]) * e.spacing
-		row[x] = math.Sqrt(float64(across*across) + e.height[j])
 	}
+	if inside == nil {
+		return nil, false
+	}
+	d := l.nearest(all, inside)
+	for i := range d {
+		d[i] = math.Sqrt(d[i])
+	}
+	return d, true
 }
 
 // SignedDistance returns how far each pixel is from the mask's boundary, in pixels: outside the distance to the

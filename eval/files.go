@@ -55,11 +55,7 @@ func WriteCases(w io.Writer, rows []CaseResult) error {
 			record = append(record, strconv.Itoa(*c.value(&row.Scores)))
 		}
 		for _, m := range metrics {
-			cell := ""
-			if v := *m.value(&row.Scores); v.Defined() {
-				cell = strconv.FormatFloat(float64(v), 'g', -1, 64)
-			}
-			record = append(record, cell)
+			record = append(record, cellOf(*m.value(&row.Scores)))
 		}
 		out.Write(record)
 	}
@@ -68,6 +64,14 @@ func WriteCases(w io.Writer, rows []CaseResult) error {
 		return fmt.Errorf("write cases: %w", err)
 	}
 	return nil
+}
+
+// cellOf is the shortest text that reads back as the number; nothing where it is undefined.
+func cellOf(v Float) string {
+	if !v.Defined() {
+		return ""
+	}
+	return strconv.FormatFloat(float64(v), 'g', -1, 64)
 }
 
 // WriteCasesFile writes the rows to a file that is replaced as a whole or not at all.

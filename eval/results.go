@@ -96,6 +96,7 @@ type Method struct {
 	NSD         Summary `json:"nsd"`
 
 	ByThickness []Summary  `json:"by_thickness,omitempty"` // Dice by Results.Thickness
+	In3D        *In3D      `json:"in_3d,omitempty"`        // of volumes
 	Histogram   *Histogram `json:"histogram,omitempty"`    // of the probabilities of all test cases' pixels; of what is compared alone
 }
 

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -44,16 +45,15 @@ func Score(in Input) (Scores, error) {
 	if in.Thickness != nil {
 		s.ByThickness = diceByThickness(pred, truth, in.Thickness, in.Spacing)
 	}
-	box, ok := boundingBox(pred, truth)
+	// Beyond the objects there is only background, so nothing below depends on it.
+	p, ok := newPair(pred, truth, in.Spacing)
 	if !ok {
 		s.ClDice, s.HD95, s.ASSD, s.NSD = Undefined, Undefined, Undefined, Undefined
 		return s, nil
 	}
-	// Beyond the objects there is only background, so nothing below depends on it.
-	pred, truth = crop(pred, box), crop(truth, box)
-	s.ClDice = clDice(pred, truth)
-	s.HD95, s.ASSD = surfaceDistances(pred, truth, in.Spacing)
-	s.NSD = surfaceDice(pred, truth, in.Spacing, in.NSDTolerance)
+	s.ClDice = p.clDice()
+	s.HD95, s.ASSD = p.surfaceDistances()
+	s.NSD = p.surfaceDice(in.NSDTolerance)
 	return s, nil
 }
 
@@ -198,26 +198,13 @@ func boundingBox(masks ...*data.Mask) (box, bool) {
 	for _, m := range masks {
 		for y := range h {
 			row := m.Pix[y*w : (y+1)*w]
-			first := slices.Index(row, 1)
+			first := bytes.IndexByte(row, 1)
 			if first < 0 {
 				continue
 			}
-			last := w - 1
-			for row[last] == 0 {
-				last--
-			}
-			b.x0, b.x1 = min(b.x0, first), max(b.x1, last+1)
+			b.x0, b.x1 = min(b.x0, first), b.x1+1+bytes.LastIndexByte(row[b.x1:], 1)
 			b.y0, b.y1 = min(b.y0, y), max(b.y1, y+1)
 		}
 	}
 	return b, b.x1 > 0
-}
-
-func crop(m *data.Mask, b box) *data.Mask {
-	out := data.NewMask(b.x1-b.x0, b.y1-b.y0)
-	for y := range out.Height {
-		from := (y+b.y0)*m.Width + b.x0
-		copy(out.Pix[y*out.Width:(y+1)*out.Width], m.Pix[from:])
-	}
-	return out
 }

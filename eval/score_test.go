@@ -295,3 +295,30 @@ func BenchmarkScore(b *testing.B) {
 		})
 	}
 }
+
+// skeletonise returns a mask's skeleton, as large as the mask.
+func skeletonise(m *data.Mask) *data.Mask {
+	out := data.NewMask(m.Width, m.Height)
+	box, ok := boundingBox(m)
+	if !ok {
+		return out
+	}
+	p, _ := newPair(m, m, [2]float64{1, 1})
+	skeleton := p.skeleton(p.pred)
+	for y := box.y0; y < box.y1; y++ {
+		from := p.margin() + (y-box.y0)*p.columns
+		copy(out.Pix[y*m.Width+box.x0:y*m.Width+box.x1], skeleton[from:])
+	}
+	return out
+}
+
+// TestNearestInTallPictures counts the steps of a small lattice as those of one with more planes than 16 bits hold.
+func TestNearestInTallPictures(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	a, b := randomMask(r, 30, 40, 0.02), randomMask(r, 30, 40, 0.05)
+	p, _ := newPair(a, b, [2]float64{1, 1.5})
+	from, to := p.surface(p.pred), p.surface(p.truth)
+	if d := cmp.Diff(p.nearest(from, to), nearest[uint32](&p.lattice, from, to, 1<<31)); d != "" {
+		t.Error(d)
+	}
+}

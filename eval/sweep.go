@@ -85,6 +85,7 @@ type SweepTotals struct {
 const (
 	ResultsFile = "results.json"
 	CasesFile   = "per_case.csv"
+	VolumesFile = "per_volume.csv" // where the cases are slices of volumes
 )
 
 // Collect reads the runs of a sweep's rows from their folders under dir and fills in what they say: each row's Dice, the settings in

@@ -388,6 +388,9 @@ func (r *Run) tested(f *fitted, method string, rows []eval.CaseResult) (*eval.Me
 		summary.Label = "convex head"
 	}
 	summary.Histogram = r.counted(method)
+	if err := r.inThreeDimensions(method, rows, summary); err != nil {
+		return nil, err
+	}
 	paired, err := eval.Compare(r.cfg.Eval.Before, r.rowsOf(r.cfg.Eval.Before), rows, r.cfg.Seed)
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func listResults(dir string, names map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	patterns := []string{"train*.jsonl", filepath.Join(CheckpointsDir, res.Training.Decoder, bestStep(res.Training), train.WeightsFile)}
+	patterns := []string{VolumesFile, "train*.jsonl", filepath.Join(CheckpointsDir, res.Training.Decoder, bestStep(res.Training), train.WeightsFile)}
 	for _, o := range res.Others {
 		patterns = append(patterns, filepath.Join(CheckpointsDir, o.Training.Decoder, bestStep(o.Training), train.WeightsFile))
 	}

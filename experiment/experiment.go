@@ -81,7 +81,8 @@ type Run struct {
 	entries map[string]data.Entry // of cases whose pixels were hashed, by ID
 	person  map[string]string     // what a second observer reaches; nil: not looked at yet
 	rows    []eval.CaseResult
-	held    map[string]*held // of segmentations by method, for the report
+	wholes  []eval.VolumeResult // of the rows, where these are of slices
+	held    map[string]*held    // of segmentations by method, for the report and for volumes
 	lock    *flock.Flock
 	started time.Time
 }
@@ -135,6 +136,7 @@ func newRun(opt Options) *Run {
 const (
 	ResultsFile    = report.ResultsFile
 	CasesFile      = report.CasesFile
+	VolumesFile    = report.VolumesFile
 	SplitFile      = "split.toml"
 	ConfigFile     = report.ConfigFile
 	TrainLogFile   = report.TrainLogFile

@@ -21,7 +21,7 @@ var ErrInUse = errors.New("in use by another samtune")
 // runNames are what a run leaves in its folder, in the order in which it is removed: the results first, so that what is cut in between
 // is an unfinished run, and what tells the folder last.
 var runNames = []string{
-	ResultsFile, CasesFile, TrainLogFile, "train.*.jsonl", report.HTMLFile, report.MarkdownFile, report.CSVFile, OverlaysDir, EventsDir, CheckpointsDir,
+	ResultsFile, CasesFile, VolumesFile, TrainLogFile, "train.*.jsonl", report.HTMLFile, report.MarkdownFile, report.CSVFile, OverlaysDir, EventsDir, CheckpointsDir,
 	BenchmarkFile, SplitFile, ConfigFile, identityFile, lockFile,
 }
 

@@ -61,10 +61,26 @@ func (r *Run) mask(method, id string) (*data.Mask, error) {
 	return p.unpack()
 }
 
+// inThreeDimensions adds to a method's summary what its volumes are worth in three dimensions.
+func (r *Run) inThreeDimensions(method string, rows []eval.CaseResult, m *eval.Method) error {
+	volumes, err := eval.ScoreVolumes(rows, r.samples, r.target, r.results.NSDTolerance, func(id string) (*data.Mask, error) { return r.mask(method, id) })
+	if err != nil {
+		return err
+	}
+	r.wholes = append(r.wholes, volumes...)
+	m.In3D = eval.SummariseVolumes(volumes, r.cfg.Seed)
+	return nil
+}
+
 // write writes the run's files; results.json comes last and marks the run as finished.
 func (r *Run) write() error {
 	if err := eval.WriteCasesFile(filepath.Join(r.Dir, CasesFile), r.rows); err != nil {
 		return err
+	}
+	if r.wholes != nil {
+		if err := eval.WriteVolumesFile(filepath.Join(r.Dir, VolumesFile), r.wholes); err != nil {
+			return err
+		}
 	}
 	var named []report.CaseOverlay // best, median and worst
 	for _, o := range report.Pick(r.results, r.rows) {

@@ -121,6 +121,9 @@ func (r *Run) zeroShot(ctx context.Context) error {
 		if kind == r.cfg.Eval.Before {
 			m.Histogram = r.counted(kind)
 		}
+		if err := r.inThreeDimensions(kind, rows[kind], m); err != nil {
+			return err
+		}
 		r.results.Before[kind] = m
 		r.rows = append(r.rows, rows[kind]...)
 		summary += fmt.Sprintf("%s %s   ", m.Label, three(m.Dice.Mean))
@@ -174,7 +177,7 @@ func (r *Run) trivial(tests []*data.Sample) error {
 	}
 	r.results.Trivial = eval.TrivialOf(rows, r.cfg.Seed)
 	r.rows = append(r.rows, rows...)
-	return nil
+	return r.inThreeDimensions(eval.MethodTrivial, rows, &r.results.Trivial.Method)
 }
 
 func three(f eval.Float) string {
@@ -197,8 +200,8 @@ func (r *Run) histogram(sample *data.Sample, seg *train.Segmentation) *eval.Hist
 	return eval.CountProbabilities(eval.Input{Truth: sample.Masks[r.target], Valid: sample.Valid, Probability: seg.Probability})
 }
 
-// hold keeps what the report shows of a segmentation: the mask, packed, where the method is one that may be shown in pictures,
-// and the counts of its probabilities.
+// hold keeps what is asked of a segmentation later: the mask, packed, where the method is one that may be shown in pictures or the
+// picture is a slice of a volume, and the counts of its probabilities.
 func (r *Run) hold(method string, sample *data.Sample, mask *data.Mask, h *eval.Histogram) {
 	if r.held == nil {
 		r.held = map[string]*held{}
@@ -206,7 +209,7 @@ func (r *Run) hold(method string, sample *data.Sample, mask *data.Mask, h *eval.
 	if r.held[method] == nil {
 		r.held[method] = &held{masks: map[string]packedMask{}}
 	}
-	if r.opt.ZeroShot || method == r.cfg.Eval.Before || method == eval.MethodAfter {
+	if r.opt.ZeroShot || sample.Volume != "" || method == r.cfg.Eval.Before || method == eval.MethodAfter {
 		r.held[method].masks[sample.ID] = packMask(mask)
 	}
 	if h != nil {

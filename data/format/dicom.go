@@ -194,7 +194,7 @@ func openDICOM(path string, _ []byte) (*Volume, error) {
 	v := &Volume{Kind: "DICOM", Size: [3]int{d.cols, d.rows, d.frames}, Channels: 1, Inverted: d.inverted}
 	v.Spacing = [3]float64{d.spacing[1], d.spacing[0], max(d.between, 0)}
 	if v.Spacing[2] == 0 {
-		v.Spacing[2] = 1
+		v.Spacing[2], v.Guessed = 1, true
 	}
 	v.Physical = d.spacing[0] > 0 && d.spacing[1] > 0
 	if v.Oriented = v.Physical && d.position != nil && d.direction != nil; v.Oriented {

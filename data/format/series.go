@@ -62,7 +62,7 @@ func openSeries(dir string) (*Volume, error) {
 		v.Spacing[2] = norm(step)
 	}
 	if v.Spacing[2] == 0 {
-		v.Spacing[2] = 1
+		v.Spacing[2], v.Guessed = 1, true
 	}
 	if v.Oriented = v.Physical && first.direction != nil && first.position != nil; v.Oriented {
 		if step == nil {

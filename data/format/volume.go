@@ -30,6 +30,7 @@ type Volume struct {
 	Spacing  [3]float64    // mm between voxels along x, y and z; 1 where Physical is false
 	Affine   [3][4]float64 // from a voxel's indices to mm to the right, anterior and superior, where Oriented
 	Physical bool          // the file says how far apart voxels are
+	Guessed  bool          // but not planes, for which Spacing has 1
 	Oriented bool          // the file says how they lie in the patient
 	Inverted bool          // small values are bright (DICOM: MONOCHROME1)
 	Names    []string      // the file of each plane, of a series

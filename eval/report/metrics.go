@@ -30,7 +30,7 @@ func (m metric) Heading() string {
 // metricsOf lists the metrics in the order of every table.
 func metricsOf(r *eval.Results) []metric {
 	tolerance := fmt.Sprintf("at %g %s", r.NSDTolerance, r.Unit)
-	return []metric{
+	list := []metric{
 		{"Dice", 3, "↑", "",
 			func(m *eval.Method) eval.Summary { return m.Dice }, func(s *eval.Scores) eval.Float { return s.Dice },
 			"Twice the overlap over the sum of both areas: 2 TP / (2 TP + FP + FN). Not defined where truth and prediction are both empty; such cases are counted and never scored 1.",
@@ -69,6 +69,44 @@ func metricsOf(r *eval.Results) []metric {
 			"Normalised surface Dice: share of both outlines that lies within the tolerance of the other. Not defined where both masks are empty.",
 			"Nikolov et al., JMIR 23, 2021"},
 	}
+	if n, without, _ := volumesOf(r); n > without {
+		list = append(list, metricsIn3D(r.Unit, tolerance)...)
+	}
+	return list
+}
+
+// metricsIn3D are those of volumes as a whole. They have no score by case, which is a slice.
+func metricsIn3D(unit, tolerance string) []metric {
+	of := func(pick func(*eval.In3D) eval.Summary) func(m *eval.Method) eval.Summary {
+		return func(m *eval.Method) eval.Summary {
+			if m.In3D == nil {
+				u := eval.Undefined
+				return eval.Summary{Mean: u, CI95: eval.Interval{u, u}, SD: u, Median: u, Min: u, Max: u}
+			}
+			return pick(m.In3D)
+		}
+	}
+	const meaning = " of the surfaces of each volume in three dimensions, over its scored slices and with the distance between them; the same without 3D is the mean over slices."
+	return []metric{
+		{"HD95 3D", 2, "↓", unit, of(func(d *eval.In3D) eval.Summary { return d.HD95 }), nil, "HD95" + meaning, ""},
+		{"ASSD 3D", 2, "↓", unit, of(func(d *eval.In3D) eval.Summary { return d.ASSD }), nil, "ASSD" + meaning, ""},
+		{"NSD 3D", 3, "↑", tolerance, of(func(d *eval.In3D) eval.Summary { return d.NSD }), nil, "NSD" + meaning, ""},
+	}
+}
+
+// volumesOf counts the volumes that the results are of, for the method that is asked first: all, those that could not be compared in
+// three dimensions, and why. All are 0 where cases are pictures, or were scored before there was a comparison in three dimensions.
+func volumesOf(r *eval.Results) (all, without int, why string) {
+	methods := []*eval.Method{r.After}
+	for _, k := range sortedBefore(r) {
+		methods = append(methods, r.Before[k])
+	}
+	for _, m := range methods {
+		if m != nil && m.In3D != nil {
+			return m.In3D.HD95.N + m.In3D.HD95.Undefined, m.In3D.Without, m.In3D.Why
+		}
+	}
+	return 0, 0, ""
 }
 
 // sortedBefore lists the keys of r.Before: prompts that need no ground truth first, then oracle ones.

@@ -20,6 +20,7 @@ import (
 const (
 	ResultsFile  = eval.ResultsFile
 	CasesFile    = eval.CasesFile
+	VolumesFile  = eval.VolumesFile
 	ConfigFile   = "config.toml"
 	TrainLogFile = "train.jsonl" // of the run's own decoder; of others train.DECODER.jsonl
 	OverlayDir   = "overlays"

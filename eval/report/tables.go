@@ -132,6 +132,10 @@ func tableNotes(r *eval.Results) []string {
 	if len(empty) > 0 {
 		notes = append(notes, "Cases in which truth and prediction are both empty (no Dice; left out of its mean): "+strings.Join(empty, ", ")+".")
 	}
+	if all, without, why := volumesOf(r); without > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %s could not be compared in three dimensions, with HD95, ASSD and NSD of the whole: %s. HD95, ASSD and NSD without 3D are means over slices.",
+			without, count(all, "volume", "volumes"), why))
+	}
 	if r.Paired != nil && r.Paired.Test != "" {
 		notes = append(notes, fmt.Sprintf("Compared are the two marked rows, case by case: %s, p = %s; %d better, %d equal, %d worse.",
 			r.Paired.Test, probability(r.Paired.P), r.Paired.Wins, r.Paired.Ties, r.Paired.Losses))
@@ -148,7 +152,13 @@ func (p *page) setCases(r *eval.Results, cases []testCase) {
 	if r.After != nil {
 		by = eval.MethodAfter
 	}
-	p.CaseHeadings = p.Headings
+	var byCase []metric // a slice has none in three dimensions, which come last
+	for _, m := range p.Metrics {
+		if m.score != nil {
+			byCase = append(byCase, m)
+		}
+	}
+	p.CaseHeadings = p.Headings[:len(byCase)]
 	for _, c := range cases {
 		row := caseRowText{Case: c.id, Patient: c.patient}
 		if r.After != nil {
@@ -158,7 +168,7 @@ func (p *page) setCases(r *eval.Results, cases []testCase) {
 				row.Class = "worse"
 			}
 		}
-		for _, m := range p.Metrics {
+		for _, m := range byCase {
 			v := eval.Undefined
 			if s, ok := c.scores[by]; ok {
 				v = m.score(s)

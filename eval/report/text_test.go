@@ -124,6 +124,33 @@ func TestTerminalTable(t *testing.T) {
 	}
 }
 
+func TestVolumesInThreeDimensions(t *testing.T) {
+	run := syntheticRun()
+	page := func(values, without int) (string, string) {
+		for _, m := range []*eval.Method{run.Results.After, run.Results.Before["box"]} {
+			m.In3D = &eval.In3D{
+				HD95: summarise(make([]eval.Float, values), 0), ASSD: summarise(make([]eval.Float, values), 0), NSD: summarise(make([]eval.Float, values), 0),
+				Without: without, Why: "slices between them were not scored",
+			}
+			m.In3D.HD95.Undefined, m.In3D.ASSD.Undefined, m.In3D.NSD.Undefined = without, without, without
+		}
+		lines := table(t, run.Results)
+		html, _ := written(t, run)
+		return strings.Join(lines, "\n"), html
+	}
+	text, html := page(4, 2)
+	if !strings.Contains(text, "HD95 3D (mm)") && !strings.Contains(text, "HD95 3D (px)") {
+		t.Errorf("the table has no HD95 in three dimensions:\n%s", text)
+	}
+	if !strings.Contains(html, "HD95 3D") || !strings.Contains(html, "2 of 6 volumes could not be compared in three dimensions") || !strings.Contains(html, "slices between them were not scored") {
+		t.Error("the page does not say what was compared in three dimensions, and what not")
+	}
+	text, html = page(0, 6)
+	if strings.Contains(text, "3D") || strings.Contains(html, "HD95 3D") || !strings.Contains(html, "6 of 6 volumes could not be compared in three dimensions") {
+		t.Error("columns without any value are shown, or it is not said why there are none")
+	}
+}
+
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, os.ErrClosed }
