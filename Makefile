@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build bundle release finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle torture bench docs lint fuzz clean
+.PHONY: help setup build bundle release finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle torture bench docs lint check vuln fuzz clean
 
 CUDA_TESTS := ./internal/tensor ./model ./train
 GO_ENV := . .samtune/env.sh
@@ -68,7 +68,7 @@ doctor: build ## look at all that samtune needs on this machine, and say what to
 	@bin/samtune doctor $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)')
 
 test: setup ## all tests
-	@python3 -m unittest -q scripts/test_setup.py scripts/test_gotorch.py scripts/test_bundle.py scripts/test_release.py bench/test_run.py
+	@python3 -m unittest -q scripts/test_setup.py scripts/test_gotorch.py scripts/test_bundle.py scripts/test_release.py scripts/test_check.py bench/test_run.py
 	@$(GO_ENV) && go test -timeout 30m ./...
 
 test-pure: ## the tests of the packages that need no libtorch
@@ -102,6 +102,14 @@ bench: build ## the same work in samtune and in Python by turns: CASES=encode,st
 lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	@$(GO_ENV) && go vet ./... && go tool staticcheck ./...
+
+check: lint ## lint, dead code, direction of imports, package comments, pages that are made, links
+	@$(GO_ENV) && dead=$$(go tool deadcode -test ./...) && if [ -n "$$dead" ]; then echo "deadcode: $$dead"; exit 1; fi
+	@python3 scripts/check.py
+	@$(GO_ENV) && go test -run '^TestPagesAreCurrent$$' ./cmd/samtune
+
+vuln: setup ## known vulnerabilities in what the program calls; asks the database at vuln.go.dev
+	@$(GO_ENV) && go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 fuzz: setup ## every fuzz target, half a minute each
 	@$(GO_ENV) && for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u); do \
