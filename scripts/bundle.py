@@ -25,6 +25,7 @@ import building
 import setup
 
 SCRIPTS = setup.REPO / "scripts" / "bundle"
+LIMIT = 50_000_000  # bytes of a tarball without libtorch
 MTIME = 315532800  # 1980-01-01, the age of every file in a tarball that is of no commit
 
 # What any system has that can run the program; all else that it loads has to come with libtorch.

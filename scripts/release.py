@@ -60,6 +60,12 @@ def own_libtorch(f, env):
                          f" (a choice of CUDA=12 is undone by removing {setup.cache_dir(env) / 'libtorch.version'})")
 
 
+def check_size(tarball):
+    """Refuses a bundle without libtorch that is larger than people on a slow line were promised."""
+    if (size := tarball.stat().st_size) >= bundle.LIMIT:
+        raise setup.Stop(f"{tarball.name} has {size:,} bytes, want less than {bundle.LIMIT:,}: look for what need not be in it")
+
+
 def write_sums(folder):
     """Writes SHA256SUMS over all files in folder, as sha256sum --check reads them."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != "SHA256SUMS")
@@ -83,6 +89,8 @@ def make(work, done, version, commit, tests, env):
         shutil.copy(inside, done / f"{name}.cdx.json")
         say(f"compressing {name}; {sbom.count(bill['components'])} components are inside")
         bundle.pack(folder, done / f"{name}.tar.xz", bundle.epoch(env))
+        if not with_libtorch:
+            check_size(done / f"{name}.tar.xz")
         shutil.rmtree(folder)
     share = (made / "share").rename(work / f"samtune-{version}-man-and-completions")
     bundle.set_modes(share)

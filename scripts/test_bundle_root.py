@@ -19,12 +19,12 @@ import time
 from pathlib import Path
 
 import setup
+from bundle import LIMIT
 
 REPO = setup.REPO
 PACKAGES = ["libstdc++6", "dash", "coreutils", "grep", "python3-minimal"]
 VERSION = "0.0.0+trial"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-LIMIT = 50_000_000  # bytes of a bundle without libtorch
 USER = 65534
 
 # A run on generated pictures that takes a minute.

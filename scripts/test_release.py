@@ -99,6 +99,13 @@ class Refusals(InFolder):
             release.committed(self.root, "v0.1.0")
         release.committed(self.root, "v0.1.1")
 
+    def test_large_bundle(self):
+        tarball = self.write("a.tar.xz", "12345")
+        with mock.patch.object(bundle, "LIMIT", 6):
+            release.check_size(tarball)
+        with mock.patch.object(bundle, "LIMIT", 5), self.assertRaisesRegex(setup.Stop, "a.tar.xz has 5 bytes, want less than 5"):
+            release.check_size(tarball)
+
     def test_another_libtorch(self):
         env = {"XDG_CACHE_HOME": str(self.root)}
         own = building.Flags([], [], [], self.root / "samtune" / "libtorch-2.11.0" / "torch", (2, 11, 0))
