@@ -1,13 +1,14 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build bundle finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle test-docs torture bench docs lint fuzz clean
+.PHONY: help setup build bundle release finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle test-docs torture bench docs lint check vuln fuzz clean
 
 CUDA_TESTS := ./internal/tensor ./model ./train
 GO_ENV := . .samtune/env.sh
 # The linker finds gotorch's C++ half by LIBRARY_PATH, which is no flag: gotch need not be compiled again for it.
 GOTORCH_ENV = $(GO_ENV) && shim=$$(python3 scripts/gotorch.py) && export LIBRARY_PATH="$$shim$${LIBRARY_PATH:+:$$LIBRARY_PATH}"
 VERSION := 0.1.0$(addprefix +,$(shell git rev-parse --short HEAD 2>/dev/null))
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 COMMON = $(if $(OUT),--out '$(OUT)') $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)') $(if $(MODEL),--model '$(MODEL)') \
 	$(if $(DEVICE),--device '$(DEVICE)') $(foreach s,$(SET),--set '$(s)')
 FLAGS = $(if $(DATASET),--benchmark '$(DATASET)') $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(SEED),--seed '$(SEED)') \
@@ -29,11 +30,17 @@ setup: ## fetch libtorch and the model weights into the cache, once
 	@python3 scripts/setup.py
 
 build: setup ## build bin/samtune; GOTORCH=1: with the second binding of libtorch
-	@$(if $(GOTORCH),$(GOTORCH_ENV),$(GO_ENV)) && go build $(if $(GOTORCH),-tags gotorch) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/samtune ./cmd/samtune
+	@$(if $(GOTORCH),$(GOTORCH_ENV),$(GO_ENV)) && go build $(if $(GOTORCH),-tags gotorch) -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/samtune ./cmd/samtune
 
 bundle: ## a folder and a tarball for machines with neither Go nor network, into dist or OUT=dir; LIBTORCH=none: for their PyTorch
 	@$(MAKE) --no-print-directory setup LIBTORCH='$(filter-out none,$(LIBTORCH))'
-	@$(GO_ENV) && python3 scripts/bundle.py --version '$(VERSION)' --out '$(or $(OUT),dist)' $(if $(filter none,$(LIBTORCH)),--without-libtorch) $(CUDA_TESTS)
+	@$(GO_ENV) && export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null)} && \
+	  python3 scripts/bundle.py --version '$(VERSION)' --commit '$(COMMIT)' --out '$(or $(OUT),dist)' $(if $(filter none,$(LIBTORCH)),--without-libtorch) $(CUDA_TESTS)
+
+release: ## the files of a release, from a clean clone, the same bytes each time: VERSION=v0.1.0, into dist or OUT=dir
+	@python3 scripts/release.py --check --version '$(VERSION)'
+	@$(MAKE) --no-print-directory setup LIBTORCH= CUDA=
+	@$(GO_ENV) && python3 scripts/release.py --version '$(VERSION)' --out '$(or $(OUT),dist)' $(CUDA_TESTS)
 
 finetune: build ## the main job: fine-tune on a few images and compare with zero-shot
 	@bin/samtune finetune $(FLAGS) $(if $(AGAIN),--again) $(if $(SHOTS),--shots '$(SHOTS)') $(if $(DECODER),--decoder '$(DECODER)') $(if $(COMPARE),--compare '$(COMPARE)')
@@ -61,7 +68,7 @@ doctor: build ## look at all that samtune needs on this machine, and say what to
 	@bin/samtune doctor $(if $(DATA),--data '$(DATA)') $(if $(CACHE),--cache '$(CACHE)')
 
 test: setup ## all tests
-	@python3 -m unittest -q scripts/test_setup.py scripts/test_gotorch.py scripts/test_bundle.py bench/test_run.py
+	@python3 -m unittest -q scripts/test_setup.py scripts/test_gotorch.py scripts/test_bundle.py scripts/test_release.py scripts/test_check.py bench/test_run.py
 	@$(GO_ENV) && go test -timeout 30m ./...
 
 test-pure: ## the tests of the packages that need no libtorch
@@ -98,6 +105,14 @@ bench: build ## the same work in samtune and in Python by turns: CASES=encode,st
 lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	@$(GO_ENV) && go vet ./... && go tool staticcheck ./...
+
+check: lint ## lint, dead code, direction of imports, package comments, pages that are made, links
+	@$(GO_ENV) && dead=$$(go tool deadcode -test ./...) && if [ -n "$$dead" ]; then echo "deadcode: $$dead"; exit 1; fi
+	@python3 scripts/check.py
+	@$(GO_ENV) && go test -run '^TestPagesAreCurrent$$' ./cmd/samtune
+
+vuln: setup ## known vulnerabilities in what the program calls; asks the database at vuln.go.dev
+	@$(GO_ENV) && go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 fuzz: setup ## every fuzz target, ten minutes each: FUZZTIME=30s ONLY=NIfTI OUT=dir
 	@$(GO_ENV) && python3 scripts/fuzz.py --time $(or $(FUZZTIME),10m) $(if $(ONLY),--only '$(ONLY)') $(if $(OUT),--out '$(OUT)')

@@ -111,23 +111,3 @@ func TrivialOf(rows []CaseResult, seed int64) *Trivial {
 	m := MethodOf("everything foreground", false, rows, seed)
 	return &Trivial{Dice: m.Dice.Mean, Method: *m}
 }
-
-type metric struct {
-	name    string
-	value   func(*Scores) *Float
-	summary func(*Method) *Summary
-}
-
-// metrics are the metrics in the order of tables and columns.
-var metrics = []metric{
-	{"dice", func(s *Scores) *Float { return &s.Dice }, func(m *Method) *Summary { return &m.Dice }},
-	{"iou", func(s *Scores) *Float { return &s.IoU }, func(m *Method) *Summary { return &m.IoU }},
-	{"sensitivity", func(s *Scores) *Float { return &s.Sensitivity }, func(m *Method) *Summary { return &m.Sensitivity }},
-	{"specificity", func(s *Scores) *Float { return &s.Specificity }, func(m *Method) *Summary { return &m.Specificity }},
-	{"accuracy", func(s *Scores) *Float { return &s.Accuracy }, func(m *Method) *Summary { return &m.Accuracy }},
-	{"auc", func(s *Scores) *Float { return &s.AUC }, func(m *Method) *Summary { return &m.AUC }},
-	{"cldice", func(s *Scores) *Float { return &s.ClDice }, func(m *Method) *Summary { return &m.ClDice }},
-	{"hd95", func(s *Scores) *Float { return &s.HD95 }, func(m *Method) *Summary { return &m.HD95 }},
-	{"assd", func(s *Scores) *Float { return &s.ASSD }, func(m *Method) *Summary { return &m.ASSD }},
-	{"nsd", func(s *Scores) *Float { return &s.NSD }, func(m *Method) *Summary { return &m.NSD }},
-}

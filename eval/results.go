@@ -100,6 +100,27 @@ type Method struct {
 	Histogram   *Histogram `json:"histogram,omitempty"`    // of the probabilities of all test cases' pixels; of what is compared alone
 }
 
+// metric is one of the metrics, in a row of Scores and in a Method.
+type metric struct {
+	name    string
+	value   func(*Scores) *Float
+	summary func(*Method) *Summary
+}
+
+// metrics are all metrics, in the order of tables and columns.
+var metrics = []metric{
+	{"dice", func(s *Scores) *Float { return &s.Dice }, func(m *Method) *Summary { return &m.Dice }},
+	{"iou", func(s *Scores) *Float { return &s.IoU }, func(m *Method) *Summary { return &m.IoU }},
+	{"sensitivity", func(s *Scores) *Float { return &s.Sensitivity }, func(m *Method) *Summary { return &m.Sensitivity }},
+	{"specificity", func(s *Scores) *Float { return &s.Specificity }, func(m *Method) *Summary { return &m.Specificity }},
+	{"accuracy", func(s *Scores) *Float { return &s.Accuracy }, func(m *Method) *Summary { return &m.Accuracy }},
+	{"auc", func(s *Scores) *Float { return &s.AUC }, func(m *Method) *Summary { return &m.AUC }},
+	{"cldice", func(s *Scores) *Float { return &s.ClDice }, func(m *Method) *Summary { return &m.ClDice }},
+	{"hd95", func(s *Scores) *Float { return &s.HD95 }, func(m *Method) *Summary { return &m.HD95 }},
+	{"assd", func(s *Scores) *Float { return &s.ASSD }, func(m *Method) *Summary { return &m.ASSD }},
+	{"nsd", func(s *Scores) *Float { return &s.NSD }, func(m *Method) *Summary { return &m.NSD }},
+}
+
 // Paired compares Dice after with Dice before over the cases that have both.
 type Paired struct {
 	Before     string   `json:"before"`     // the key in Results.Before that "after" is compared with

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Makes a bundle: samtune for machines with neither Go nor network, as one folder and one tarball with its SHA-256.
 
-Run by make bundle, with set-up's compiler flags in the environment. In the folder: the program and its CUDA tests, stripped;
-LiteMedSAM's weights; licences; the scripts of scripts/bundle, which find a libtorch and start the program with it; and,
-unless --without-libtorch is given, the part of libtorch that the program is linked with.
+Run by make bundle, with set-up's compiler flags in the environment, and by scripts/release.py. In the folder: the program and its CUDA
+tests, stripped; LiteMedSAM's weights; manual pages and completions for shells; licences; the scripts of scripts/bundle, which find a
+libtorch and start the program with it; and, unless --without-libtorch is given, the part of libtorch that the program is linked with.
 
-The same sources give the same bytes: no path of this machine, no time and no user gets into them.
+The same sources give the same bytes: no path of this machine, no time and no user gets into them. What is dated has the date of
+SOURCE_DATE_EPOCH, which make sets to that of the commit.
 """
 import argparse
 import hashlib
@@ -17,19 +18,23 @@ import re
 import shutil
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import building
 import setup
 
 SCRIPTS = setup.REPO / "scripts" / "bundle"
-MTIME = 315532800  # 1980-01-01, the age of every file in the tarball
+LIMIT = 50_000_000  # bytes of a tarball without libtorch
+MTIME = 315532800  # 1980-01-01, the age of every file in a tarball that is of no commit
 
 # What any system has that can run the program; all else that it loads has to come with libtorch.
 SYSTEM_LIBRARIES = {"linux-vdso.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0",
                     "librt.so.1", "libstdc++.so.6", "libutil.so.1"}
 # A name in libc10.so that tells its C++ ABI: of before GCC 5, and since.
 ABI_NAMES = {True: "_ZN3c105ErrorC1ENS_14SourceLocationESs", False: "_ZN3c105ErrorC1ENS_14SourceLocationENSt7__cxx11"}
+# Each function in a section of its own, so that the linker leaves out the operators of libtorch that samtune never calls: most of 2,700.
+SECTIONS = ["-O2", "-ffunction-sections", "-fdata-sections"]
 LICENCE = re.compile(r"(licen[cs]e|copying|notice|patents)([.-].*)?$", re.IGNORECASE)
 
 # How the folders of a bundle are compressed, each by what is in it: machine code by its jumps, numbers of four bytes by the place of
@@ -43,6 +48,9 @@ FILTERS = {
 }
 OTHERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
 
+# Where shells look for completions, below share.
+COMPLETIONS = {"bash": "bash-completion/completions/samtune", "zsh": "zsh/site-functions/_samtune", "fish": "fish/vendor_completions.d/samtune.fish"}
+
 
 def say(text):
     print("bundle: " + text, file=sys.stderr, flush=True)
@@ -53,19 +61,41 @@ def go_environment(f, env):
     find-libtorch.sh has chosen or not at all; and the text of libtorch's assertions no path of this machine."""
     link = [flag for flag in f.link if not flag.startswith("-Wl,-rpath")]
     mapped = [f"-ffile-prefix-map={f.torch}=libtorch", f"-ffile-prefix-map={Path(f.compiler[0]).parent}=toolchain"]
-    return dict(env, CGO_LDFLAGS=" ".join(map(setup.quoted, link)), CGO_CXXFLAGS=" ".join(map(setup.quoted, f.compile + mapped)))
+    return dict(env, CGO_LDFLAGS=" ".join(map(setup.quoted, [*link, "-Wl,--gc-sections"])), CGO_CFLAGS=" ".join(SECTIONS),
+                CGO_CXXFLAGS=" ".join(map(setup.quoted, [*f.compile, *mapped, *SECTIONS])))
 
 
-def compile_programs(folder, version, tests, env):
-    """Builds samtune and the tests of the packages into folder, and returns the paths."""
+def epoch(env):
+    """Returns the time that everything in a bundle has, in seconds since 1970."""
+    return int(env.get("SOURCE_DATE_EPOCH") or MTIME)
+
+
+def compile_programs(folder, version, commit, tests, env):
+    """Builds samtune and the tests of the packages into folder."""
     folder.mkdir(parents=True)
     # Go's and the linker's build ids stand for, among others, the paths of this machine.
     flags, link = ["-trimpath", "-buildvcs=false", "-ldflags"], "-s -w -buildid= -B none"
     say("compiling; the first time this takes some minutes, since it is done without this machine's paths")
-    building.call(["go", "build", *flags, f"{link} -X main.version={version}", "-o", str(folder / "samtune"), "./cmd/samtune"], cwd=setup.REPO, env=env)
+    building.call(["go", "build", *flags, f"{link} -X main.version={version} -X main.commit={commit}", "-o", str(folder / "samtune"), "./cmd/samtune"], cwd=setup.REPO, env=env)
     for package in tests:
         building.call(["go", "test", "-c", *flags, link, "-o", str(folder / f"{Path(package).name}.test"), package], cwd=setup.REPO, env=env)
-    return sorted(folder.iterdir())
+
+
+def write_share(folder, program, torch, time):
+    """Has the program write its manual pages and completions into folder, in the places that they have below /usr/share."""
+    (folder / "man" / "man1").mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as home:  # nothing of this user's is to get into them
+        env = {"PATH": os.environ["PATH"], "HOME": home, "TZ": "UTC", "LC_ALL": "C", "LD_LIBRARY_PATH": str(torch / "lib"), "SOURCE_DATE_EPOCH": str(time)}
+        building.call([str(program), "docs", "--man", str(folder / "man" / "man1")], env=env)
+        for shell, place in COMPLETIONS.items():
+            (folder / place).parent.mkdir(parents=True)
+            (folder / place).write_text(building.call([str(program), "completion", shell], env=env))
+
+
+def compile_all(folder, f, version, commit, tests, env):
+    """Makes in folder what bundles with and without libtorch have in common and that takes time: bin and share."""
+    compile_programs(folder / "bin", version, commit, tests, go_environment(f, env))
+    write_share(folder / "share", folder / "bin" / "samtune", f.torch, epoch(env))
 
 
 def needed_glibc(programs):
@@ -148,6 +178,8 @@ def copy_licences(folder, packages, torch, env):
             add(package, version, package, info, licence_files(info) + sorted(p for p in info.glob("licenses/**/*") if p.is_file()))
         if not infos:
             add("torch", "", "torch", torch, licence_files(torch))
+        if list((torch / "lib").glob("libgomp*")):
+            rows.append("| libgomp, which comes with torch | | GPL-3.0-or-later with the GCC Runtime Library Exception; sources: https://gcc.gnu.org |")
     (folder / "INDEX.md").write_text("# Licences of what is in this bundle\n\n| what | version | licence |\n|---|---|---|\n" + "\n".join(rows) + "\n")
 
 
@@ -193,7 +225,7 @@ class Streams:
         return self.written
 
 
-def pack(folder, target):
+def pack(folder, target, time):
     """Writes folder into the tarball target, which comes to be whole or not at all: sorted, of one age, nobody's."""
     fresh = target.with_name(target.name + ".tmp")
     with open(fresh, "wb") as f:
@@ -203,7 +235,7 @@ def pack(folder, target):
             for path in [folder, *sorted(folder.rglob("*"))]:
                 place = path.relative_to(folder)
                 info = tar.gettarinfo(str(path), str(Path(folder.name) / place))
-                info.mtime, info.uid, info.gid, info.uname, info.gname = MTIME, 0, 0, "", ""
+                info.mtime, info.uid, info.gid, info.uname, info.gname = time, 0, 0, "", ""
                 streams.begin(place.parts[0] if place.parts else None)
                 if info.isreg():
                     with open(path, "rb") as content:
@@ -218,10 +250,10 @@ def size(path):
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
-def fill(folder, f, version, tests, with_libtorch, env):
-    """Puts all of a bundle into folder."""
-    go = go_environment(f, env)
-    programs = compile_programs(folder / "bin", version, tests, go)
+def fill(folder, made, f, version, tests, with_libtorch, env):
+    """Puts all of a bundle into folder; made is what compile_all made."""
+    for part in ("bin", "share"):
+        shutil.copytree(made / part, folder / part)
     weights = setup.cache_dir(env) / "weights" / setup.WEIGHTS_FILE
     if setup.sha256(weights) != setup.WEIGHTS_SHA256:
         raise setup.Stop(f"{weights} is damaged: remove it and run make setup again")
@@ -229,27 +261,33 @@ def fill(folder, f, version, tests, with_libtorch, env):
     shutil.copytree(setup.REPO / "testdata" / "parity", folder / "testdata" / "parity")
     if with_libtorch:
         copy_libtorch(loaded(folder / "bin" / "samtune", f.torch), f.torch, folder / "libtorch")
-    copy_licences(folder / "licences", ["./cmd/samtune", *tests], f.torch if with_libtorch else None, go)
+    copy_licences(folder / "licences", ["./cmd/samtune", *tests], f.torch if with_libtorch else None, go_environment(f, env))
     write_scripts(folder, {
         "VERSION": version, "TORCH": ".".join(map(str, f.version[:2])), "ABI": ABI_NAMES[setup.old_abi(f.torch)],
-        "GLIBC": needed_glibc(programs), "WEIGHTS": weights.name,
+        "GLIBC": needed_glibc(sorted((folder / "bin").iterdir())), "WEIGHTS": weights.name,
         "LIBTORCH": "whose part for the CPU is inside" if with_libtorch else "which is not inside"})
     set_modes(folder)
 
 
-def bundle(version, out, tests, with_libtorch, env):
+def bundle_name(version, with_libtorch):
+    return f"samtune-{version}-{platform.system().lower()}-{platform.machine()}" + ("" if with_libtorch else "-without-libtorch")
+
+
+def bundle(version, commit, out, tests, with_libtorch, env):
     """Makes the bundle in the folder out and returns the tarball's path."""
     f = building.flags(env)
-    name = f"samtune-{version}-{platform.system().lower()}-{platform.machine()}" + ("" if with_libtorch else "-without-libtorch")
-    folder, fresh, tarball = out / name, out / f"{name}.tmp", out / f"{name}.tar.xz"
+    name = bundle_name(version, with_libtorch)
+    folder, work, tarball = out / name, out / f"{name}.tmp", out / f"{name}.tar.xz"
     out.mkdir(parents=True, exist_ok=True)
     with setup.lock(out / ".lock"):
-        shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
-        fill(fresh, f, version, tests, with_libtorch, env)
+        shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+        compile_all(work / "made", f, version, commit, tests, env)
+        fill(work / name, work / "made", f, version, tests, with_libtorch, env)
         shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+        (work / name).rename(folder)
+        shutil.rmtree(work)
         say("compressing")
-        pack(folder, tarball)
+        pack(folder, tarball, epoch(env))
         tarball.with_name(tarball.name + ".sha256").write_text(f"{setup.sha256(tarball)}  {tarball.name}\n")
     say(f"{tarball}: {size(tarball) / 1e6:.1f} MB, unpacked {size(folder) / 1e6:.1f} MB in {folder}")
     return tarball
@@ -258,12 +296,13 @@ def bundle(version, out, tests, with_libtorch, env):
 def main():
     p = argparse.ArgumentParser(description="Makes a bundle for machines with neither Go nor network; called by make bundle.")
     p.add_argument("--version", required=True)
+    p.add_argument("--commit", default="")
     p.add_argument("--out", type=Path, required=True, help="folder to make it in")
     p.add_argument("--without-libtorch", action="store_true")
     p.add_argument("tests", nargs="*", help="packages whose tests go along")
     args = p.parse_args()
     try:
-        bundle(args.version, args.out, args.tests, not args.without_libtorch, dict(os.environ))
+        bundle(args.version, args.commit, args.out, args.tests, not args.without_libtorch, dict(os.environ))
     except (setup.Stop, OSError) as e:
         sys.exit(f"bundle: {e}")
     except KeyboardInterrupt:

@@ -196,7 +196,7 @@ class Contents(unittest.TestCase):
             for name in ("b/bin/samtune", "b/weights/w.pth", "b/libtorch/torch/lib/x.so", "b/lib/find-libtorch.sh", "b/samtune", "b/README.md"):
                 os.utime(self.write(name, name * 100), (time, time))
             bundle.set_modes(self.root / "b")
-            bundle.pack(self.root / "b", self.root / "b.tar.xz")
+            bundle.pack(self.root / "b", self.root / "b.tar.xz", 1700000000)
             sums.add((self.root / "b.tar.xz").read_bytes())
             shutil.rmtree(self.root / "b")
         self.assertEqual(len(sums), 1)
@@ -205,7 +205,7 @@ class Contents(unittest.TestCase):
             self.assertEqual(tar.extractfile("b/weights/w.pth").read(), b"b/weights/w.pth" * 100)
         names = [m.name for m in members]
         self.assertEqual(names, sorted(names, key=lambda n: n.split("/")))
-        self.assertEqual({(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in members}, {(bundle.MTIME, 0, 0, "", "")})
+        self.assertEqual({(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in members}, {(1700000000, 0, 0, "", "")})
         started = {m.name for m in members if m.isfile() and m.mode == 0o755}
         self.assertEqual(started, {"b/bin/samtune", "b/samtune"})
         self.assertFalse(list(self.root.glob("*.tmp")))
@@ -213,8 +213,10 @@ class Contents(unittest.TestCase):
     def test_no_search_path_for_libraries_is_left(self):
         flags = building.Flags(["/t/cxx"], ["-I/a b/include"], ["-L/a b/lib", "-Wl,-rpath,/a b/lib", "-Wl,--as-needed"], Path("/a b"), (2, 11, 0))
         env = bundle.go_environment(flags, {"HOME": "/h"})
-        self.assertEqual(env["CGO_LDFLAGS"], "'-L/a b/lib' -Wl,--as-needed")
-        self.assertEqual(env["CGO_CXXFLAGS"], "'-I/a b/include' '-ffile-prefix-map=/a b=libtorch' -ffile-prefix-map=/t=toolchain")
+        self.assertEqual(env["CGO_LDFLAGS"], "'-L/a b/lib' -Wl,--as-needed -Wl,--gc-sections")
+        sections = " ".join(bundle.SECTIONS)
+        self.assertEqual(env["CGO_CFLAGS"], sections)
+        self.assertEqual(env["CGO_CXXFLAGS"], f"'-I/a b/include' '-ffile-prefix-map=/a b=libtorch' -ffile-prefix-map=/t=toolchain {sections}")
         self.assertEqual(env["HOME"], "/h")
 
     def test_libraries_keep_their_places(self):

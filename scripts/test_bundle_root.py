@@ -19,11 +19,12 @@ import time
 from pathlib import Path
 
 import setup
+from bundle import LIMIT
 
 REPO = setup.REPO
 PACKAGES = ["libstdc++6", "dash", "coreutils", "grep", "python3-minimal"]
 VERSION = "0.0.0+trial"
-LIMIT = 50_000_000  # bytes of a bundle without libtorch
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 USER = 65534
 
 # A run on generated pictures that takes a minute.
@@ -65,7 +66,7 @@ def check_machine():
 
 def make(folder, out, *variables):
     """Makes a bundle from the clone in folder and returns its tarball."""
-    call("make", "bundle", f"OUT={out}", f"VERSION={VERSION}", *variables, cwd=folder)
+    call("make", "bundle", f"OUT={out}", f"VERSION={VERSION}", f"COMMIT={COMMIT}", *variables, cwd=folder, env=dict(os.environ, SOURCE_DATE_EPOCH="1700000000"))
     (tarball,) = out.glob("*.tar.xz")
     sum_file = tarball.with_name(tarball.name + ".sha256")
     call("sha256sum", "--check", "--status", sum_file.name, cwd=out)

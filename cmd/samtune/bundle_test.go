@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -42,7 +43,14 @@ func TestWeightsOfABundle(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	code, out, errOut := call("version")
-	if code != 0 || !strings.HasPrefix(out, "samtune "+versionText()+", libtorch 2.") || strings.Count(out, "\n") != 1 {
+	want := regexp.MustCompile(`^samtune ` + regexp.QuoteMeta(versionText()) + `, libtorch 2\.\S+, gotch v\d\S+, go1\.\S+, commit \w+\n$`)
+	if code != 0 || !want.MatchString(out) {
 		t.Errorf("exit code %d, %q, %q", code, out, errOut)
+	}
+	before := commit
+	t.Cleanup(func() { commit = before })
+	commit = "0123abcd"
+	if _, out, _ := call("version"); !strings.HasSuffix(out, ", commit 0123abcd\n") {
+		t.Errorf("the commit that the build gave is not in %q", out)
 	}
 }

@@ -47,7 +47,7 @@ func (a *app) doctor() *cobra.Command {
 }
 
 func (a *app) examine(ctx context.Context, only []string, asJSON, here bool) error {
-	opt := doctor.Options{Samtune: versionText(), Data: a.data, Work: ".", Environ: os.Environ(), Model: defaultModel, Weights: a.weightsPlaces, Obtain: obtain}
+	opt := doctor.Options{Samtune: versionText(), Commit: commitText(), Data: a.data, Work: ".", Environ: os.Environ(), Model: defaultModel, Weights: a.weightsPlaces, Obtain: obtain}
 	opt.Cache, opt.CacheErr = a.cacheDir()
 	checks := append(doctor.Checks(opt), furtherChecks...)
 	if len(only) > 0 {

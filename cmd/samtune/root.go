@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -25,9 +24,6 @@ import (
 	"samtune/segment"
 	"samtune/sweep"
 )
-
-// version is set by the build.
-var version = ""
 
 // Exit codes.
 const (
@@ -143,16 +139,6 @@ func refuseStrayWords(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		refuseStrayWords(sub)
 	}
-}
-
-func versionText() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "0.1.0"
 }
 
 // cacheDir is the folder of weights and features: --cache, or samtune in the user's cache folder.

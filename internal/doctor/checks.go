@@ -11,6 +11,7 @@ import (
 // Options say where samtune looks for things, and what it is told by the machine.
 type Options struct {
 	Samtune  string   // version
+	Commit   string   // that the program was built from
 	Cache    string   // folder of weights and features; empty: see CacheErr
 	CacheErr error    // why there is none
 	Data     string   // folder of the data sets; may be empty

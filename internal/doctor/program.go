@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,21 +18,8 @@ import (
 const oldest, newest = 2_01, 2_11
 
 func (o *Options) versions() []Finding {
-	gotch, revision := "unknown", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			if d.Path == "github.com/sugarme/gotch" {
-				gotch = d.Version
-			}
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				revision = s.Value
-			}
-		}
-	}
-	torch := tensor.Version()
-	facts := map[string]any{"samtune": o.Samtune, "revision": revision, "go": runtime.Version(), "gotch": gotch, "libtorch": torch,
+	torch, gotch := tensor.Version(), tensor.Gotch()
+	facts := map[string]any{"samtune": o.Samtune, "revision": o.Commit, "go": runtime.Version(), "gotch": gotch, "libtorch": torch,
 		"system": runtime.GOOS + "/" + runtime.GOARCH}
 	text := fmt.Sprintf("samtune %s, %s %s, gotch %s, libtorch %s", o.Samtune, runtime.Version(), facts["system"], gotch, torch)
 	if v, known := release(torch); known && (v < oldest || v > newest) {

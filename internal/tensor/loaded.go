@@ -3,6 +3,7 @@ package tensor
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,18 @@ func Folder() string {
 		}
 	}
 	return ""
+}
+
+// Gotch returns the version of gotch that the program was built with, as "v0.9.1".
+func Gotch() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range info.Deps {
+			if d.Path == "github.com/sugarme/gotch" {
+				return d.Version
+			}
+		}
+	}
+	return "unknown"
 }
 
 // Version returns the version of the libtorch that is loaded, as "2.11.0+cu130", read from the version
