@@ -96,9 +96,9 @@ def unpack_debian(work, root):
         call("dpkg", "-x", package, root)
     if not (root / "bin" / "sh").exists():  # the link that dash's installation makes
         os.symlink("dash", root / "bin" / "sh")
-    for folder in ("proc", "dev", "tmp", "work", "etc"):
+    for folder in ("proc", "dev", "tmp", "trial", "etc"):
         (root / folder).mkdir(exist_ok=True)
-    for folder in ("tmp", "work"):
+    for folder in ("tmp", "trial"):
         (root / folder).chmod(0o1777)
 
 
@@ -168,7 +168,7 @@ def try_without_libtorch(root, bundle, libtorch):
 
     text = root.expect("fine-tuning on generated pictures, from a folder that can't be written to", 0, ["/trial/run"], samtune, *RUN, LIBTORCH=good)
     for name in ("results.json", "report.html"):
-        if not (root.folder / "work" / "run" / name).exists():
+        if not (root.folder / "trial" / "run" / name).exists():
             raise Failed(f"fine-tuning left no {name}:\n{text}")
     root.expect("the tests say that there is no GPU", 0, ["--- SKIP: TestCUDAParity", "--- SKIP: TestCUDATraining", "no NVIDIA driver"], tests, LIBTORCH=good)
     root.expect("LiteMedSAM's tests that need no GPU find their data", 0, ["--- PASS: TestLiteMedSAM"], tests, "-test.run", "^TestLiteMedSAM", LIBTORCH=good)
