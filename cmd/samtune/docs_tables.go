@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"samtune/eval"
 )
@@ -63,9 +62,8 @@ func sweepTable(folder string, names []string) (string, error) {
 			lines = append(lines, []string{"*" + who + "*", "", "*" + m[1] + "*", "", ""})
 		}
 	}
-	took := time.Duration(s.Totals.Seconds * float64(time.Second)).Round(time.Second)
-	return markdown(lines) + fmt.Sprintf("\n`%s`: %s, decoder %s, on %s with %d threads; the runs took %s together, peak memory %.0f MiB.\n",
-		s.Command, set.ModelTitle, set.Decoder, set.Device, set.Threads, minutes(took), s.Totals.PeakRSSMB), nil
+	return markdown(lines) + fmt.Sprintf("\n`%s`: %s, decoder %s, on %s with %d threads, samtune %s; peak memory %.0f MiB.\n",
+		s.Command, set.ModelTitle, set.Decoder, set.Device, set.Threads, s.Versions["samtune"], s.Totals.PeakRSSMB), nil
 }
 
 // plainTable is a CSV file as it is. Its lines that begin with # say how it was made, and stand below.
