@@ -1,7 +1,7 @@
 # samtune: make help lists what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build bundle release finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle test-docs torture bench docs lint check vuln fuzz clean
+.PHONY: help setup build bundle release finetune sweep compare zeroshot evaluate repro doctor test test-pure test-cuda test-gotorch test-slurm test-bundle test-docs torture bench bench-scale docs lint check vuln fuzz clean
 
 CUDA_TESTS := ./internal/tensor ./model ./train
 GO_ENV := . .samtune/env.sh
@@ -101,6 +101,9 @@ bench: build ## the same work in samtune and in Python by turns: CASES=encode,st
 	@$(GO_ENV) && python3 bench/run.py --out '$(or $(OUT),bench-out)' $(if $(CASES),--cases '$(CASES)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(THREADS),--threads '$(THREADS)') \
 	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(PYTHON),--python '$(PYTHON)') $(if $(DATA),--data '$(DATA)') $(if $(IMAGES),--images '$(IMAGES)') $(if $(SHOTS),--shots '$(SHOTS)') \
 	  $(if $(STEPS),--steps '$(STEPS)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(FULL),--full)
+
+bench-scale: build ## how time and memory grow with images, shots, tiles and the images' side: IMAGES=5,50,500 OUT=dir
+	@python3 bench/scale.py --out '$(or $(OUT),bench-out)' $(if $(IMAGES),--images '$(IMAGES)')
 
 lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
