@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["docs/tutorial.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs/how-to").glob("*.md"))]
 BLOCK = re.compile(r"^(?P<marks>(?:<!-- (?:run|file): [^\n]* -->\n)*)```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 RUN = {"console", "sh"}
-FILES = {"toml", "csv", "json"}
+FILES = {"toml", "csv", "json"}  # without a place they would not be tried
+SHOWN = {"text"}
 MACHINE = re.compile(r"\d+:\d\d(?::\d\d)?|\d+(?:\.\d+)? ?(?:s/image|s|MiB|GiB|GB|MB|kB)\b|-[0-9a-f]{6,12}\b|20\d\d-\d\d-\d\d")
 LIMIT = 900  # seconds a block
 
@@ -109,6 +110,8 @@ def run_page(name, folder, cache, full):
     ran, left, wrong = 0, [], []
     env = {**os.environ, "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(cache), "COLUMNS": "160", "NO_COLOR": "1"}
     page = (ROOT / name).read_text()
+    for line in re.findall(r"^\n    \S.*$", re.sub(r"^```.*?^```$", "", page, flags=re.M | re.S), re.M):
+        wrong.append(f"{name}: an indented block, which can't be run: fence it: {line.strip()}")
     if place := re.search(r"<!-- place: (\S+) -->", page):
         page = page.replace(place[1], str(folder))
     for block in blocks(page):
@@ -120,6 +123,8 @@ def run_page(name, folder, cache, full):
             ran += 1
             continue
         if block.kind not in RUN:
+            if block.kind not in SHOWN:
+                wrong.append(f"{where}: a block of {block.kind} that is neither run nor written to a file")
             continue
         how, _, rest = block.marks.get("run", "").partition(" ")
         if how == "not,":

@@ -192,6 +192,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"TIFF of an unknown compression", grey.with(func(p *page) { p.compression = 34712 }).file(), ErrUnsupported, "compression value 34712"},
 		{"TIFF with planes apart", page{width: 1, height: 1, samples: 3, planar: 2, strips: [][]byte{{1}, {2}, {3}}}.file(), ErrUnsupported, "-p contig"},
 		{"TIFF that claims too much", grey.with(func(p *page) { p.width, p.height = 1<<20, 1<<20 }).file(), ErrUnsupported, "1048576 x 1048576"},
+		{"TIFF of the largest classic size", grey.with(func(p *page) { p.width, p.height = 65535, 65535 }).file(), ErrUnsupported, "65535 x 65535"},
 		{"TIFF whose strip is short", grey.with(func(p *page) { p.height = 2 }).file(), ErrCorrupt, "not enough pixel data"},
 		{"TIFF whose directory lies outside", []byte("II*\x00\xff\xff\x00\x00"), ErrCorrupt, "directory at byte 65535"},
 	}
