@@ -2,10 +2,10 @@ package data
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
+
+	"samtune/internal/testkit"
 )
 
 // TestSurvey looks for all benchmarks in an empty folder: what is generated is there, and the rest says what it wants.
@@ -33,11 +33,7 @@ func TestSurvey(t *testing.T) {
 
 // TestDrawIsTheSplitOfTheSameSeed draws from four generated pictures and checks what was drawn against them.
 func TestDrawIsTheSplitOfTheSameSeed(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "small.toml")
-	if err := os.WriteFile(file, []byte("name = \"small\"\ntask = \"test\"\ntargets = [\"vessels\"]\nengine = \"fundus\"\npool = 3\ntest = 2\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	b, err := Open(file, Options{})
+	b, err := Open(testkit.Eyes(t, t.TempDir(), 3, 2), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,6 +57,9 @@ func (r *Run) writeEvents(overlays []report.CaseOverlay) error {
 	}
 	settings := *r.cfg
 	settings.Weights, settings.Cache.Dir = filepath.Base(settings.Weights), "" // where things lie is no result
+	if r.decl.File() != "" {
+		settings.Benchmark = filepath.Base(settings.Benchmark)
+	}
 	config, err := settings.TOML()
 	if err != nil {
 		return err

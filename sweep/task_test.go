@@ -3,7 +3,6 @@ package sweep
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,12 +24,8 @@ func (n *notes) End(string)                         {}
 // small are the settings of runs on four generated pictures that take seconds.
 func small(t *testing.T) *configs.Run {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "small.toml")
-	if err := os.WriteFile(file, []byte("name = \"small\"\ntask = \"test\"\ntargets = [\"vessels\"]\nengine = \"fundus\"\npool = 2\ntest = 2\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	cfg := configs.Default()
-	cfg.Benchmark, cfg.Target, cfg.Model, cfg.Weights, cfg.Cache.Dir = file, "vessels", "lite_medsam", testkit.LiteMedSAM(t), t.TempDir()
+	cfg.Benchmark, cfg.Target, cfg.Model, cfg.Weights, cfg.Cache.Dir = testkit.Eyes(t, t.TempDir(), 2, 2), "vessels", "lite_medsam", testkit.LiteMedSAM(t), t.TempDir()
 	cfg.Decoder, cfg.Compare = "linear", []string{}
 	cfg.Head = configs.Head{Scales: []int{1}, Mirrors: "none", Features: []string{"pixels", "stage0"}, Whole: []string{}, Pixels: 1000, Ridges: []float64{1e-3}, Positive: 1, Threshold: 0.5}
 	cfg.Eval.Prompts, cfg.Train.Device = []string{"box"}, "cpu"

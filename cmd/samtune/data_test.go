@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"samtune/data"
+	"samtune/internal/testkit"
 )
 
 func TestDataListFitsInALine(t *testing.T) {
@@ -180,7 +181,7 @@ func TestFinetuneTakesASplitFile(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
 	file := filepath.Join(t.TempDir(), "mine.toml")
-	if code, _, errOut := call("data", "split", "fundus", "--shots", "3", "--seed", "4", "--out", file); code != 0 {
+	if code, _, errOut := call("data", "split", testkit.Eyes(t, shared, 6, 4), "--shots", "3", "--seed", "4", "--out", file); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
 	if !bytes.Equal(read(t, file), read(t, drawn, "split.toml")) {
@@ -224,7 +225,7 @@ func TestFinetuneTakesASplitFile(t *testing.T) {
 		"target":    {"--target=disc", "target is disc, and split"},
 	} {
 		t.Run("contradiction of "+name, func(t *testing.T) {
-			code, _, errOut := call("finetune", "--split", file, c.more, "--weights", args[2], "--out", t.TempDir())
+			code, _, errOut := call("finetune", "--benchmark", testkit.Eyes(t, shared, 6, 4), "--split", file, c.more, "--weights", args[2], "--out", t.TempDir())
 			if code != exitUsage || !strings.Contains(errOut, c.says) || !strings.Contains(errOut, "leave one of the two out") {
 				t.Errorf("exit code %d, want %q: %s", code, c.says, errOut)
 			}

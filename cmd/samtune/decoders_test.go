@@ -58,8 +58,8 @@ func TestDecodersSideBySide(t *testing.T) {
 		t.Fatalf("%+v: want linear and plain beside fine", results)
 	}
 	for _, o := range results.Others {
-		if o.Paired == nil || o.Paired.N != 12 || o.Against == nil || o.Against.N != 12 {
-			t.Errorf("%s is not compared over 12 cases", o.Key)
+		if o.Paired == nil || o.Paired.N != 4 || o.Against == nil || o.Against.N != 4 {
+			t.Errorf("%s is not compared over 4 cases", o.Key)
 		}
 	}
 	if page := string(read(t, dir, "report.html")); !strings.Contains(page, "convex head") || !strings.Contains(page, "fine-tuned plain decoder") {
@@ -162,7 +162,7 @@ func TestDrawsOfTheSamePicturesAreOne(t *testing.T) {
 // damaged fails its row alone.
 func TestCompare(t *testing.T) {
 	out, root := filepath.Join(t.TempDir(), "cmp"), t.TempDir()
-	args := head([]string{"compare", "--benchmarks", "kvasir_seg,drive,fundus", "--decoders", "linear,plain", "--weights", testkit.LiteMedSAM(t), "--cache", shared,
+	args := head([]string{"compare", "--benchmarks", "kvasir_seg,drive," + testkit.Eyes(t, shared, 6, 4), "--decoders", "linear,plain", "--weights", testkit.LiteMedSAM(t), "--cache", shared,
 		"--out", out, "--shots", "30", "--data", root, "--set", "views.grid=1", "--set", "train.steps=6", "--prompts", "none,box"})
 	for _, d := range []string{"images", "masks"} {
 		if err := os.MkdirAll(filepath.Join(root, "Kvasir-SEG", d), 0o755); err != nil {
@@ -178,7 +178,7 @@ func TestCompare(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errOut, "1 of 2 runs failed") {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
-	if !strings.Contains(text, "Synthetic fundus vessels") || !strings.Contains(text, "failed: ") || !strings.Contains(text, "1 row is absent") {
+	if !strings.Contains(text, "Generated eyes vessels") || !strings.Contains(text, "failed: ") || !strings.Contains(text, "1 row is absent") {
 		t.Errorf("%s%s", errOut, text)
 	}
 	table, err := eval.ReadComparison(filepath.Join(out, "compare.json"))
@@ -189,13 +189,13 @@ func TestCompare(t *testing.T) {
 		t.Fatalf("%d rows, want 3", len(table.Rows))
 	}
 	fits(t, "compare.schema.json", filepath.Join(out, "compare.json"))
-	for i, want := range []string{"drive absent", "fundus ok", "kvasir_seg failed"} { // in the order of tasks
+	for i, want := range []string{"drive absent", "eyes ok", "kvasir_seg failed"} { // in the order of tasks
 		if got := table.Rows[i].Benchmark + " " + table.Rows[i].Status; got != want {
 			t.Errorf("row %d is %s, want %s", i, got, want)
 		}
 	}
 	r := table.Rows[1]
-	if r.PHolm != r.Paired.P || r.Shots != 20 || r.Training.Decoder != "linear" || len(r.Others) != 1 { // the only test of its table
+	if r.PHolm != r.Paired.P || r.Shots != 6 || r.Training.Decoder != "linear" || len(r.Others) != 1 { // the only test of its table
 		t.Errorf("p %v adjusted %v, %d shots, decoder %s beside %d", r.Paired.P, r.PHolm, r.Shots, r.Training.Decoder, len(r.Others))
 	}
 	results, err := eval.ReadResults(filepath.Join(out, r.Run, "results.json"))

@@ -143,7 +143,7 @@ func TestBadInputGetsAClearError(t *testing.T) {
 		}, exitUsage, []string{"eval.threshold", "between 0 and 1"}},
 		"unknown decoder": {func(t *testing.T) []string {
 			return []string{"finetune", "--weights", weights, "--out", t.TempDir(), "--set", "decoder=fancy"}
-		}, exitUsage, []string{`decoder "fancy"`, "plain"}},
+		}, exitUsage, []string{`decoder is "fancy"`, "plain"}},
 		"unknown model":   {func(*testing.T) []string { return []string{"finetune", "--model", "sam_vit_x"} }, exitUsage, []string{"sam_vit_x", "lite_medsam"}},
 		"unknown flag":    {func(*testing.T) []string { return []string{"finetune", "--shot", "3"} }, exitUsage, []string{"--shot"}},
 		"unknown command": {func(*testing.T) []string { return []string{"finetun"} }, exitUsage, []string{"finetun"}},

@@ -21,7 +21,7 @@ import (
 func shortSweep(t testing.TB, dir string) []string {
 	short(t, dir) // makes the cache that is shared
 	return []string{
-		"sweep", "--weights", testkit.LiteMedSAM(t), "--cache", shared, "--out", dir, "--decoders", "plain,linear", "--shots", "1,3", "--seeds", "1",
+		"sweep", "--weights", testkit.LiteMedSAM(t), "--benchmark", testkit.Eyes(t, shared, 6, 4), "--cache", shared, "--out", dir, "--decoders", "plain,linear", "--shots", "1,3", "--seeds", "1",
 		"--set", "views.grid=1", "--set", "head.scales=[1]", "--set", "head.mirrors=none", "--set", "head.pixels=2000", "--set", "train.steps=6", "--set", "train.checkpoint_every=2", "--set", `eval.prompts=["box"]`,
 	}
 }

@@ -2,6 +2,7 @@
 package testkit
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -86,6 +87,18 @@ func LiteMedSAM(t testing.TB) string {
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Skip("LiteMedSAM's weights are not there (make setup fetches them): ", err)
+	}
+	return path
+}
+
+// Eyes writes into a folder the declaration of a benchmark of generated photographs of the retina, so many in the pool and so many
+// that are tested, and returns its path. The first pictures are those of the benchmark fundus.
+func Eyes(t testing.TB, folder string, pool, test int) string {
+	t.Helper()
+	path := filepath.Join(folder, fmt.Sprintf("eyes_%d_%d.toml", pool, test))
+	text := fmt.Sprintf("name = \"eyes\"\ntitle = \"Generated eyes\"\ntask = \"retinal vessels\"\ntargets = [\"vessels\"]\nengine = \"fundus\"\npool = %d\ntest = %d\n", pool, test)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
