@@ -4,9 +4,10 @@
     make bench-scale OUT=bench-out IMAGES=5,50,500
 
 Everything is generated. Each line of the table is one process; what starting it and reading its features takes is measured by the same
-command again, when all is in the cache, and taken off. Prints a table and writes OUT/scale.json (axis, value, seconds, per_unit_s, rss_mb)
+command again, when all is in the cache, and taken off. Prints a table and writes OUT/scale.json and scale.csv (axis, value, seconds, per_unit_s, rss_mb)
 and, for each axis, the cost of a unit at its largest value over that at its smallest: about 1 is linear growth."""
 import argparse
+import datetime
 import json
 import os
 import random
@@ -109,6 +110,7 @@ def main():
     args = p.parse_args()
     if min(args.images) < 4:
         p.error("--images: want 4 or more")
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="samtune-scale-") as folder:
         rows = measure(args, Path(folder))
     growth = {}
@@ -118,6 +120,11 @@ def main():
         print(f"{axis:24} from {of[0]['value']} to {of[-1]['value']}: a unit costs {growth[axis]['per_unit']:.2f} times as much, memory {growth[axis]['rss']:.2f} times")
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "scale.json").write_text(json.dumps({"rows": rows, "growth": growth}, indent=1) + "\n")
+    with open(args.out / "scale.csv", "w") as table:
+        print(f"# `make bench-scale IMAGES={','.join(map(str, args.images))}`, {datetime.date.today()}, {os.cpu_count()} cores, load before {load:.1f}.", file=table)
+        print("what grows,to,seconds,seconds each,peak memory MB", file=table)
+        for r in rows:
+            print(f'"{r["axis"]}",{r["value"]},{r["seconds"]:.2f},{r["per_unit_s"]:.4f},{r["rss_mb"]}', file=table)
     return 0
 
 

@@ -82,6 +82,9 @@ func readPage(f io.ReadSeeker) (*tiffPage, error) {
 	if p.planar == separatePlanes && p.samples > 1 {
 		return nil, fmt.Errorf("%w: TIFF with colours in planes of their own: convert it with: tiffcp -c lzw -p contig in.tif out.tif", ErrUnsupported)
 	}
+	if p.most() == 0 { // the decoder would take memory for the picture before it says so
+		return nil, p.unsupported(fmt.Sprintf("compression value %d", p.compression))
+	}
 	return p, nil
 }
 
@@ -104,7 +107,7 @@ func (p *tiffPage) most() int64 {
 	case compressionNone, 0:
 		return 1
 	}
-	return mostFax // the decoder says that it can't read it
+	return 0 // of what the decoder can't read
 }
 
 // unsupported says what helps where the decoder can't read a variant.
