@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -17,6 +18,14 @@ type faultyDisk struct {
 	real  realDisk
 	at, n int
 	stays bool
+	why   error // nil: errDisk
+}
+
+func (d *faultyDisk) fault() error {
+	if d.why != nil {
+		return d.why
+	}
+	return errDisk
 }
 
 func (d *faultyDisk) fails() bool {
@@ -26,7 +35,7 @@ func (d *faultyDisk) fails() bool {
 
 func (d *faultyDisk) do(op func() error) error {
 	if d.fails() {
-		return errDisk
+		return d.fault()
 	}
 	return op()
 }
@@ -44,14 +53,14 @@ func (d *faultyDisk) Rename(from, to string) error {
 // RemoveAll that fails has removed a part, the manifest, as os.RemoveAll may.
 func (d *faultyDisk) RemoveAll(path string) error {
 	if d.fails() {
-		return errors.Join(errDisk, d.real.RemoveAll(filepath.Join(path, manifestFile)))
+		return errors.Join(d.fault(), d.real.RemoveAll(filepath.Join(path, manifestFile)))
 	}
 	return d.real.RemoveAll(path)
 }
 
 func (d *faultyDisk) Create(path string) (writeSyncer, error) {
 	if d.fails() {
-		return nil, errDisk
+		return nil, d.fault()
 	}
 	f, err := d.real.Create(path)
 	return &faultyFile{f, d}, err
@@ -66,7 +75,7 @@ type faultyFile struct {
 func (f *faultyFile) Write(p []byte) (int, error) {
 	if f.disk.fails() {
 		n, err := f.writeSyncer.Write(p[:len(p)/2])
-		return n, errors.Join(errDisk, err)
+		return n, errors.Join(f.disk.fault(), err)
 	}
 	return f.writeSyncer.Write(p)
 }
@@ -76,7 +85,7 @@ func (f *faultyFile) Sync() error { return f.disk.do(func() error { return nil }
 func (f *faultyFile) Close() error {
 	err := f.writeSyncer.Close()
 	if f.disk.fails() {
-		return errDisk
+		return f.disk.fault()
 	}
 	return err
 }
@@ -113,6 +122,28 @@ func TestEveryOperationOfSaveFailsInTurn(t *testing.T) {
 				}
 				t.Logf("%d operations failed in turn", failed)
 			})
+		}
+	}
+}
+
+// TestWhatTheDiskSaysIsKept: a full disk, one that may not be written, a call that is interrupted, whichever operation it is: the error is the
+// disk's and says of what, and the checkpoint before is read.
+func TestWhatTheDiskSaysIsKept(t *testing.T) {
+	for _, why := range []error{syscall.ENOSPC, syscall.EROFS, syscall.EINTR, syscall.EIO} {
+		for at := 1; ; at++ {
+			dir := filepath.Join(t.TempDir(), "run")
+			save(t, onDisk(t, dir, 2, &faultyDisk{}), 1, true)
+			d := &faultyDisk{at: at, why: why, stays: true}
+			err := onDisk(t, dir, 2, d).Save(2, false, stepFiles(2))
+			if d.n < at {
+				break
+			}
+			if !errors.Is(err, why) || !strings.Contains(err.Error(), "checkpoint") || !strings.Contains(err.Error(), dir) {
+				t.Errorf("operation %d with %v: %v: want the disk's error with the place", at, why, err)
+			}
+			if got, damaged := latest(t, onDisk(t, dir, 2, &faultyDisk{})); got < 1 || len(damaged) > 0 {
+				t.Errorf("operation %d with %v: latest is %d, damaged %v", at, why, got, damaged)
+			}
 		}
 	}
 }
