@@ -7,5 +7,5 @@ out=${1:-study}
 samtune=$here/bin/samtune
 [ -x "$samtune" ] || make -C "$here" --no-print-directory build
 
-"$samtune" sweep --benchmark fundus --profile fast --decoders plain,linear --shots 1,3,5 --seeds 2 --out "$out"
+"$samtune" sweep --benchmark fundus --decoders plain,linear --shots 1,3,5 --seeds 2 --set views.grid=1 --set head.scales=[1] --out "$out"
 echo "open $out/report.html; every run's own report is below $out/runs"
