@@ -182,6 +182,12 @@ def machine():
             "system": platform.platform(), "load_before": os.getloadavg()[0]}
 
 
+def asked(arguments):
+    """The options of the command but those that name places of this machine."""
+    places = {"--out", "--python", "--data"}
+    return [a for before, a in zip([None, *arguments], arguments) if a not in places and before not in places]
+
+
 def versions(settings):
     def output(*command):
         return subprocess.run([str(c) for c in command], cwd=REPO, capture_output=True, text=True).stdout.strip()
@@ -243,7 +249,7 @@ def compare(settings):
     except cases.Missing as why:
         raise Stop(str(why)) from None
     record = {"date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"), "machine": machine(), "versions": versions(settings),
-              "threads": settings.threads, "rounds": settings.rounds, "device": settings.device, "command": sys.argv[1:]}
+              "threads": settings.threads, "rounds": settings.rounds, "device": settings.device, "command": asked(sys.argv[1:])}
     record["sgemm_gflops"] = rate = measure(rows, settings)
     record["rows"] = [summarise(row, rate) for row in rows]
     part = out / "bench.json.part"

@@ -12,29 +12,25 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
-REPO = Path(__file__).resolve().parent.parent
+from cases import REPO, Side
+from run import Stop, execute
+
 SAMTUNE = REPO / "bin/samtune"
+LOG = Path(tempfile.gettempdir()) / f"samtune-scale-{os.getpid()}.txt"  # what the processes print
 WHOLE = ["decoder=linear", "compare=[]", "head.scales=[1]", "head.mirrors=none", "head.features=[\"pixels\",\"stage0\",\"stage1\"]", "head.ridges=[1e-3]",
          "head.threshold=0.5", "eval.prompts=[\"box\"]"]  # each picture once through the encoder
 
 
 def samtune(*arguments, settings=()):
     """Runs samtune; returns its wall time in seconds and its peak memory in MB."""
-    command = [SAMTUNE, *arguments, "--quiet", "--device", "cpu", *(a for s in settings for a in ("--set", s))]
-    began = time.perf_counter()
-    process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=REPO)
-    text = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"scale: {' '.join(map(str, command))} failed: {text.decode()[-500:]}")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    side = Side("samtune", [SAMTUNE, *arguments, "--quiet", "--device", "cpu", *(a for s in settings for a in ("--set", s))], clock="wall")
+    done = execute(side, SimpleNamespace(env={}, log=LOG))
+    return done["seconds"], done["rss_mb"]
 
 
 def generated(folder, pool, test):
@@ -112,7 +108,11 @@ def main():
         p.error("--images: want 4 or more")
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="samtune-scale-") as folder:
-        rows = measure(args, Path(folder))
+        try:
+            rows = measure(args, Path(folder))
+        except Stop as why:
+            sys.exit(f"scale: {why}")
+    LOG.unlink(missing_ok=True)
     growth = {}
     for axis in dict.fromkeys(r["axis"] for r in rows):
         of = [r for r in rows if r["axis"] == axis]

@@ -18,7 +18,6 @@ import (
 	"github.com/google/renameio/v2"
 
 	"samtune/data"
-	"samtune/eval/report"
 )
 
 // ErrOtherRun says that a folder holds a run with other settings, data or weights.
@@ -219,7 +218,7 @@ func (r *Run) sameRun() error {
 // clear removes what an earlier run of the same kind left: the results first, so that a kill in between
 // leaves a run that is not finished.
 func (r *Run) clear() error {
-	for _, name := range []string{ResultsFile, CasesFile, VolumesFile, TrainLogFile, report.HTMLFile, report.MarkdownFile, report.CSVFile, OverlaysDir, EventsDir, CheckpointsDir} {
+	for _, name := range madeNames {
 		if err := os.RemoveAll(filepath.Join(r.Dir, name)); err != nil {
 			return fmt.Errorf("clear run folder: %w", err)
 		}

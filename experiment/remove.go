@@ -20,9 +20,11 @@ var ErrInUse = errors.New("in use by another samtune")
 
 // runNames are what a run leaves in its folder, in the order in which it is removed: the results first, so that what is cut in between
 // is an unfinished run, and what tells the folder last.
-var runNames = []string{
-	ResultsFile, CasesFile, VolumesFile, TrainLogFile, "train.*.jsonl", report.HTMLFile, report.MarkdownFile, report.CSVFile, OverlaysDir, EventsDir, CheckpointsDir,
-	BenchmarkFile, SplitFile, ConfigFile, identityFile, lockFile,
+var runNames = append(slices.Clip(madeNames), "train.*.jsonl", BenchmarkFile, SplitFile, ConfigFile, identityFile, lockFile)
+
+// madeNames are what a run makes of its settings and data.
+var madeNames = []string{
+	ResultsFile, CasesFile, VolumesFile, TrainLogFile, report.HTMLFile, report.MarkdownFile, report.CSVFile, OverlaysDir, EventsDir, CheckpointsDir,
 }
 
 // CanRemove is an error where a folder is none that Remove removes: one that is not a run's, which wraps ErrNoRun, or that a process

@@ -1,6 +1,7 @@
 """What scripts share that build with set-up's compiler and flags, which .samtune/env.sh has put into their environment."""
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,3 +34,13 @@ def call(command, **kwargs):
     if out.returncode != 0:
         raise setup.Stop(f"{shlex.join(command)}: exit code {out.returncode}\n{(out.stdout + out.stderr).strip()}")
     return out.stdout
+
+
+def carry_out(name, again, work):
+    """Does a script's work. What stops it ends the script with a message under its name; again says what the next call does."""
+    try:
+        work()
+    except (setup.Stop, OSError) as e:
+        sys.exit(f"{name}: {e}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted; {again}")

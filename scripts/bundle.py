@@ -301,12 +301,8 @@ def main():
     p.add_argument("--without-libtorch", action="store_true")
     p.add_argument("tests", nargs="*", help="packages whose tests go along")
     args = p.parse_args()
-    try:
-        bundle(args.version, args.commit, args.out, args.tests, not args.without_libtorch, dict(os.environ))
-    except (setup.Stop, OSError) as e:
-        sys.exit(f"bundle: {e}")
-    except KeyboardInterrupt:
-        sys.exit("bundle: interrupted; make bundle begins again")
+    building.carry_out("bundle", "make bundle begins again",
+                       lambda: bundle(args.version, args.commit, args.out, args.tests, not args.without_libtorch, dict(os.environ)))
 
 
 if __name__ == "__main__":

@@ -76,12 +76,7 @@ def library(env):
 
 
 def main():
-    try:
-        print(library(os.environ))
-    except (setup.Stop, OSError) as e:
-        sys.exit(f"gotorch: {e}")
-    except KeyboardInterrupt:
-        sys.exit("gotorch: interrupted; the next call begins again")
+    building.carry_out("gotorch", "the next call begins again", lambda: print(library(os.environ)))
 
 
 if __name__ == "__main__":

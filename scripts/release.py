@@ -124,16 +124,15 @@ def main():
     p.add_argument("--check", action="store_true", help="only say whether one can be made of this tree")
     p.add_argument("tests", nargs="*", help="packages whose tests go along")
     args = p.parse_args()
-    try:
+
+    def work():
         if args.check:
             number(args.version)
             committed(setup.REPO, args.version)
         else:
             release(args.version, args.out, args.tests, dict(os.environ))
-    except (setup.Stop, OSError) as e:
-        sys.exit(f"release: {e}")
-    except KeyboardInterrupt:
-        sys.exit("release: interrupted; make release begins again")
+
+    building.carry_out("release", "make release begins again", work)
 
 
 if __name__ == "__main__":

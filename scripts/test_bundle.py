@@ -176,11 +176,13 @@ class Launcher(unittest.TestCase):
         self.assertIn("== bin/b.test", out.stdout)
 
 
-class Contents(unittest.TestCase):
+class InFolder(unittest.TestCase):
+    """A test with a folder of its own."""
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.root = Path(folder.name)
+        self.root = Path(folder.name).resolve()
 
     def write(self, name, content="x"):
         path = self.root / name
@@ -188,6 +190,8 @@ class Contents(unittest.TestCase):
         path.write_text(content)
         return path
 
+
+class Contents(InFolder):
     def test_tarball_is_of_its_content_alone(self):
         sums = set()
         for time, mask in ((1, 0o022), (2 ** 30, 0o077)):

@@ -14,6 +14,7 @@ import bundle  # noqa: E402
 import release  # noqa: E402
 import sbom  # noqa: E402
 import setup  # noqa: E402
+from test_bundle import InFolder  # noqa: E402
 
 TORCH_LICENCE = """Name: FP16
 License: MIT
@@ -30,19 +31,6 @@ Files: /pytorch/third_party/NVTX
 """
 LIBRARIES = ["torch/lib/libc10.so", "torch/lib/libtorch_cpu.so", "torch/lib/libgomp.so.1", "nvidia/cu13/lib/libcudart.so.13",
              "nvidia/cu13/lib/libcupti.so.13"]
-
-
-class InFolder(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.root = Path(folder.name).resolve()
-
-    def write(self, name, content="x"):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-        return path
 
 
 class Refusals(InFolder):

@@ -10,12 +10,12 @@ import (
 
 // benchRecord is what bench/run.py writes, as far as it is drawn.
 type benchRecord struct {
-	Date    string  `json:"date"`
-	Threads int     `json:"threads"`
-	Rounds  int     `json:"rounds"`
-	Device  string  `json:"device"`
-	Rate    float64 `json:"sgemm_gflops"`
-	Command []string
+	Date    string   `json:"date"`
+	Threads int      `json:"threads"`
+	Rounds  int      `json:"rounds"`
+	Device  string   `json:"device"`
+	Rate    float64  `json:"sgemm_gflops"`
+	Command []string `json:"command"`
 	Machine struct {
 		CPU  string  `json:"cpu"`
 		Load float64 `json:"load_before"`
@@ -60,7 +60,7 @@ func benchTable(folder string, names []string) (string, error) {
 				optional("%.0f", row.GoMB), optional("%.2f", row.Memory), row.Side})
 		}
 		date, _, _ := strings.Cut(r.Date, "T")
-		fmt.Fprintf(&by, "\n`bench/run.py %s`, %s: %s, %d threads, %s, medians of %d; load before %.1f", strings.Join(withoutPaths(r.Command), " "), date, r.Machine.CPU,
+		fmt.Fprintf(&by, "\n`bench/run.py %s`, %s: %s, %d threads, %s, medians of %d; load before %.1f", strings.Join(r.Command, " "), date, r.Machine.CPU,
 			r.Threads, r.Device, r.Rounds, r.Machine.Load)
 		if r.Rate > 0 {
 			fmt.Fprintf(&by, "; a large matrix product %.0f GFLOP/s", r.Rate)
@@ -68,20 +68,6 @@ func benchTable(folder string, names []string) (string, error) {
 		by.WriteString(".\n")
 	}
 	return markdown(lines) + by.String(), nil
-}
-
-// withoutPaths leaves out the options of a recorded command that name places of the machine it ran on.
-func withoutPaths(command []string) []string {
-	var out []string
-	for i := 0; i < len(command); i++ {
-		switch command[i] {
-		case "--out", "--python", "--data":
-			i++
-		default:
-			out = append(out, command[i])
-		}
-	}
-	return out
 }
 
 func seconds(v *float64) string {

@@ -63,8 +63,7 @@ func compareTable(results string, names []string) (string, error) {
 		}
 		heads = append(heads, fmt.Sprintf("%d shots", shots))
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "| %s |\n|---|---%s|\n", strings.Join(heads, " | "), strings.Repeat("|---:", len(heads)-2))
+	lines := [][]string{heads}
 	for _, r := range rows {
 		cells := append([]string{r.target, r.cases}, r.zero...)
 		for i := range names {
@@ -77,7 +76,7 @@ func compareTable(results string, names []string) (string, error) {
 			}
 			cells = append(cells, cell)
 		}
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+		lines = append(lines, cells)
 	}
-	return b.String(), nil
+	return markdown(lines), nil
 }

@@ -32,6 +32,9 @@ func drawTables(page, results string) (string, error) {
 	return out, failed
 }
 
+// diceIn finds the Dice in what a benchmark declares to compare with.
+var diceIn = regexp.MustCompile(`Dice (\d\.\d+)`)
+
 // sweepTable is a row for each number of shots of sweep.json's first setting, and one for what the benchmark declares to compare with.
 func sweepTable(folder string, names []string) (string, error) {
 	if len(names) != 1 {
@@ -58,7 +61,7 @@ func sweepTable(folder string, names []string) (string, error) {
 		lines = append(lines, []string{strconv.Itoa(n.Shots), strconv.Itoa(n.BetweenSeeds.N), number(n.Mean), number(n.CI95[0]) + " to " + number(n.CI95[1]), spread})
 	}
 	for who, what := range set.Reference {
-		if m := regexp.MustCompile(`Dice (\d\.\d+)`).FindStringSubmatch(what); m != nil {
+		if m := diceIn.FindStringSubmatch(what); m != nil {
 			lines = append(lines, []string{"*" + who + "*", "", "*" + m[1] + "*", "", ""})
 		}
 	}
@@ -92,7 +95,7 @@ func plainTable(folder string, names []string) (string, error) {
 	return markdown(lines) + "\n" + strings.Join(by, "\n") + "\n", nil
 }
 
-var numeric = regexp.MustCompile(`^[*(]*[-+–<]?\d[\d.,:]*( %)?[*)]*$`)
+var numeric = regexp.MustCompile(`^[*(]*[-+–<]?\d[\d.,:]*( %)?[*)]*( \(\d+\))?$`)
 
 // markdown writes lines, the first of which are the heads, as a table; columns of numbers are set to the right.
 func markdown(lines [][]string) string {

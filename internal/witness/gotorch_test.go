@@ -9,20 +9,11 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 )
 
-func open(t *testing.T) *tensor.Device {
-	t.Helper()
-	dev, err := tensor.Open("cpu", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(dev.Close)
-	return dev
-}
-
 func TestGotorchAgrees(t *testing.T) {
-	dev := open(t)
+	dev := tensortest.Threads(t, 1)
 	before := tensor.Live()
 	for _, r := range repetitions {
 		t.Run(r.name, func(t *testing.T) {
@@ -40,7 +31,7 @@ func TestGotorchAgrees(t *testing.T) {
 
 // TestChangedValueIsNoticed gives gotorch inputs that differ in one element each, by a thousandth.
 func TestChangedValueIsNoticed(t *testing.T) {
-	dev := open(t)
+	dev := tensortest.Threads(t, 1)
 	changed := func(s *tensor.Scope) inputs {
 		in := newInputs(s)
 		in.seed++
@@ -84,7 +75,7 @@ func TestCompare(t *testing.T) {
 
 // TestMemoryIsShared changes a tensor in turn by gotch and by gotorch.
 func TestMemoryIsShared(t *testing.T) {
-	dev := open(t)
+	dev := tensortest.Threads(t, 1)
 	err := dev.Run(func(s *tensor.Scope) error {
 		x := s.FromFloat32([]float32{1, 2, 3}, 3)
 		addInto(s, x, ones(s, 3), 10)
@@ -109,7 +100,7 @@ func TestMemoryIsShared(t *testing.T) {
 
 // TestErrorsAreErrors: each of these would be a panic of gotorch's, or the end of the process.
 func TestErrorsAreErrors(t *testing.T) {
-	dev := open(t)
+	dev := tensortest.Threads(t, 1)
 	before := tensor.Live()
 	for name, c := range map[string]struct {
 		f    func(s *tensor.Scope, in inputs)
@@ -142,7 +133,7 @@ func TestErrorsAreErrors(t *testing.T) {
 // TestCollectionDuringCalls has Go's collector run all the while, which a finalizer of gotorch's that was left with a tensor
 // in use, or with one that we free, would not survive.
 func TestCollectionDuringCalls(t *testing.T) {
-	dev := open(t)
+	dev := tensortest.Threads(t, 1)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)

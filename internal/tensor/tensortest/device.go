@@ -10,7 +10,13 @@ import (
 // CPU is a device of two threads on the CPU, closed when the test ends.
 func CPU(t testing.TB) *tensor.Device {
 	t.Helper()
-	d, err := tensor.Open("cpu", 2)
+	return Threads(t, 2)
+}
+
+// Threads is a device of so many threads on the CPU, closed when the test ends.
+func Threads(t testing.TB, threads int) *tensor.Device {
+	t.Helper()
+	d, err := tensor.Open("cpu", threads)
 	if err != nil {
 		t.Fatal(err)
 	}
