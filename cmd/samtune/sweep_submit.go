@@ -50,9 +50,9 @@ func (a *app) sweepSubmit() *cobra.Command {
 			}
 			switch engine {
 			case engineSlurm:
-				return a.submitSlurm(c.Context(), s, settings.Slurm, dry)
+				return a.submitSlurm(c.Context(), s, settings.Slurm, a.dataGiven(c), dry)
 			case engineKubernetes:
-				return a.submitKubernetes(s, p, settings.Kubernetes)
+				return a.submitKubernetes(s, p, settings.Kubernetes, a.dataGiven(c))
 			}
 			return fmt.Errorf("%w: --engine is %q, want %s or %s", errUsage, engine, engineSlurm, engineKubernetes)
 		},
@@ -97,10 +97,10 @@ func engineSettings(cfg configs.Run, file string, set []string) (configs.Engine,
 	return cfg.Engine, nil
 }
 
-// taskCommand is what does one task of the sweep, started by a program of this name.
-func (a *app) taskCommand(program string, s sweep.Submission) (string, error) {
+// taskCommand is what does one task of the sweep, started by a program of this name. Without a data folder the plan's is taken.
+func (a *app) taskCommand(program string, s sweep.Submission, data string) (string, error) {
 	args := []string{program, "sweep", "run", s.Dir}
-	for _, f := range []struct{ name, folder string }{{"--data", a.data}, {"--cache", a.cache}} {
+	for _, f := range []struct{ name, folder string }{{"--data", data}, {"--cache", a.cache}} {
 		if f.folder != "" {
 			folder, err := filepath.Abs(f.folder)
 			if err != nil {
@@ -112,12 +112,12 @@ func (a *app) taskCommand(program string, s sweep.Submission) (string, error) {
 	return shellLine(args), nil
 }
 
-func (a *app) submitSlurm(ctx context.Context, s sweep.Submission, cfg configs.Slurm, dry bool) error {
+func (a *app) submitSlurm(ctx context.Context, s sweep.Submission, cfg configs.Slurm, data string, dry bool) error {
 	self, err := launcher()
 	if err != nil {
 		return err
 	}
-	if s.Command, err = a.taskCommand(self, s); err != nil {
+	if s.Command, err = a.taskCommand(self, s, data); err != nil {
 		return err
 	}
 	if dry {
@@ -139,13 +139,13 @@ func (a *app) submitSlurm(ctx context.Context, s sweep.Submission, cfg configs.S
 	return err
 }
 
-func (a *app) submitKubernetes(s sweep.Submission, p *sweep.Plan, cfg configs.Kubernetes) error {
+func (a *app) submitKubernetes(s sweep.Submission, p *sweep.Plan, cfg configs.Kubernetes, data string) error {
 	var err error
-	if s.Command, err = a.taskCommand("samtune", s); err != nil {
+	if s.Command, err = a.taskCommand("samtune", s, data); err != nil {
 		return err
 	}
-	folders := map[string]string{"the folder of --cache": a.cache, "the folder of --data": a.data}
-	if a.data == "" {
+	folders := map[string]string{"the folder of --cache": a.cache, "the folder of --data": data}
+	if data == "" {
 		folders["the plan's data folder"] = p.Data
 	}
 	for _, setting := range p.Settings {

@@ -11,8 +11,8 @@ import (
 
 // TestSweepSubmit looks at what is written and refused without a cluster; make test-slurm has one.
 func TestSweepSubmit(t *testing.T) {
-	t.Setenv("SAMTUNE_DATA", "")
 	root := t.TempDir()
+	t.Setenv("SAMTUNE_DATA", root)
 	dir := filepath.Join(root, "my sweep")
 	weights := filepath.Join(root, "sam.pth")
 	if err := os.Symlink(testkit.LiteMedSAM(t), weights); err != nil {
@@ -24,6 +24,7 @@ func TestSweepSubmit(t *testing.T) {
 	if code, _, errOut := call(plan...); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
+	t.Setenv("SAMTUNE_DATA", t.TempDir()) // the plan's folder counts
 	submit := func(args ...string) (int, string, string) {
 		return call(append([]string{"sweep", "submit", dir, "--cache", root}, args...)...)
 	}
