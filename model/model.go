@@ -107,13 +107,16 @@ func loadModel(dev *tensor.Device, spec *Spec, path string, encoder func(*tensor
 
 // SetPrecision lets the image encoder compute in another element type: BFloat16 or Float16 take half the memory and, on a GPU, a
 // fraction of the time. Prompt encoder and mask decoder stay in float32, and features come out as float32. The encoder's
-// parameters are rounded for good.
+// parameters are rounded for good. The error wraps tensor.ErrDevice where the device has no arithmetic of the type.
 func (m *Model) SetPrecision(dtype tensor.DType) error {
 	if m.enc == nil {
 		return fmt.Errorf("set the encoder's precision: %s was loaded without its image encoder", m.Spec.Title)
 	}
 	if dtype == m.Precision {
 		return nil
+	}
+	if err := m.dev.Computes(dtype); err != nil {
+		return err
 	}
 	err := m.dev.Run(func(s *tensor.Scope) error { m.enc.weights().convert(s, dtype); return nil })
 	if err != nil {

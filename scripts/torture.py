@@ -4,7 +4,8 @@
 finetune, encode, sweep and weights export work on a tiny data set that is made here. Each is killed with SIGKILL at a
 random moment and started again, until it ends by itself. After every kill: no checkpoint that does not verify, no file
 under its final name that is cut short, and what was finished is still there, unchanged. At the end: the same bytes as
-those of a run that nobody disturbed. KILLS says how many (60), SEED draws other moments.
+those of a run that nobody disturbed. KILLS says how many (60), SEED draws other moments. As many jobs as there are cores
+live at a time, on one thread each.
 """
 import argparse
 import hashlib
@@ -17,14 +18,17 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import short_runs
 from short_runs import SAMTUNE
 
-SETTINGS = ["decoder=plain", "compare=[]", *short_runs.SETTINGS]
+SHORT = ["train.threads=1", *short_runs.SETTINGS]
+SETTINGS = ["decoder=plain", "compare=[]", *SHORT]
 BENCHMARK = """
 name = "blobs"
 title = "blobs"
@@ -157,7 +161,7 @@ class Sweep(Job):
 
     def command(self, folder):
         return ["sweep", "--benchmark", self.benchmark, "--shots", "1,2", "--seeds", "1", "--decoders", "plain", "--cache", self.cache, "--out", folder / "sweep",
-                "--replace", *short_runs.sets(short_runs.SETTINGS)]
+                "--replace", *short_runs.sets(SHORT)]
 
     def result(self, folder):
         found = {}
@@ -226,7 +230,7 @@ def life(job, folder, want, longest, draw, kills_left):
         process = start(job, folder)
         if kills < kills_left:
             try:
-                process.wait(draw.uniform(0, longest))
+                process.wait(longest * draw.random() * draw.random())  # early moments more often: what goes on after a kill takes less than the whole
             except subprocess.TimeoutExpired:
                 before = job.done(folder)
                 # All of it at once, as when the power goes; or the parent alone, whose children then have to end.
@@ -250,38 +254,76 @@ def life(job, folder, want, longest, draw, kills_left):
         return kills
 
 
-def torture(work, kills, seed):
-    draw = random.Random(seed)
+class Tally:
+    """Kills and ends of each job, and which job is next. Lives that go on have their kills set aside."""
+
+    def __init__(self, jobs, kills):
+        self.jobs, self.left = jobs, kills
+        self.killed, self.ended, self.aside = ({job.name: 0 for job in jobs} for _ in range(3))
+        self.lives, self.lock = 0, threading.Lock()
+
+    def next(self):
+        """The job that had the smallest part of the kills so far, its life's number and how many kills it may take; None: all are dealt out."""
+        with self.lock:
+            budget = min(self.left, 12)
+            if budget == 0:
+                return None
+            job = min(self.jobs, key=lambda j: self.killed[j.name] + self.aside[j.name])
+            self.left -= budget
+            self.aside[job.name] += budget
+            self.lives += 1
+            return job, self.lives, budget
+
+    def ends(self, job, budget, kills):
+        with self.lock:
+            self.aside[job.name] -= budget
+            self.left += budget - kills
+            self.killed[job.name] += kills
+            self.ended[job.name] += 1
+
+
+def torture(work, kills, seed, at_a_time):
     benchmark = data_set(work)
     jobs = [kind(work, benchmark) for kind in (Finetune, Encode, Sweep, Export)]
-    want, longest, count = {}, {}, {job.name: [0, 0] for job in jobs}
+    want, longest = {}, {}
     for job in jobs:
         want[job.name], longest[job.name] = undisturbed(job, work / f"{job.name}-reference")
         if not want[job.name]:
             raise Lost(f"{job.name} left nothing to compare")
         say(f"{job.name:9} undisturbed: {longest[job.name]:.1f} s, {len(want[job.name])} files")
-    lives = 0
-    while sum(c[0] for c in count.values()) < kills:
-        # The one that had the smallest part of the kills so far.
-        job = min(jobs, key=lambda j: count[j.name][0])
-        lives += 1
-        folder = work / f"life-{lives}"
-        count[job.name][0] += life(job, folder, want[job.name], longest[job.name], draw, min(kills - sum(c[0] for c in count.values()), 12))
-        count[job.name][1] += 1
-        shutil.rmtree(folder)
-    for name, (killed, ended) in count.items():
-        say(f"{name:9} {killed} kills, {ended} times to its end: the same bytes")
-    say(f"{sum(c[0] for c in count.values())} kills: nothing is lost")
+    tally, lost = Tally(jobs, kills), threading.Event()
+
+    def lane(number):
+        draw = random.Random(f"{seed} {number}")
+        while not lost.is_set() and (dealt := tally.next()):
+            job, number, budget = dealt
+            folder = work / f"life-{number}"
+            try:
+                tally.ends(job, budget, life(job, folder, want[job.name], longest[job.name], draw, budget))
+            except BaseException:
+                lost.set()
+                raise
+            shutil.rmtree(folder)
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        for done in [pool.submit(lane, n) for n in range(at_a_time)]:
+            done.result()
+    while tally.left:  # a lane may have ended before another one gave kills back
+        lane(at_a_time)
+    for job in jobs:
+        say(f"{job.name:9} {tally.killed[job.name]} kills, {tally.ended[job.name]} times to its end: the same bytes")
+    say(f"{sum(tally.killed.values())} kills: nothing is lost")
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--kills", type=int, default=60)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="lives at a time")
     args = p.parse_args()
     work = Path(tempfile.mkdtemp(prefix="samtune-torture-"))
     try:
-        torture(work, args.kills, args.seed)
+        torture(work, args.kills, args.seed, args.jobs)
     except Lost as e:
         sys.exit(f"torture: {e}\nwhat it left is in {work}")
     except KeyboardInterrupt:

@@ -137,8 +137,11 @@ func TestEveryProblemEndsAtItsMinimum(t *testing.T) {
 		if math.Abs(loss-p.loss) > 1e-6 {
 			t.Errorf("problem %d: loss %g, want %g", i, p.loss, loss)
 		}
-		if n := math.Sqrt(dot(grad, grad)); n > 2e-4 {
-			t.Errorf("problem %d (groups %v, ridge %g): the gradient's norm is %g after %d steps", i, p.groups, p.ridge, n, p.steps)
+		// What is left to gain, at least |grad|^2 / 2L for a curvature of at most L = 2 ridge + |x|^2 / 4, is below the tolerance when
+		// it is measured with the curvature at the common point; at the problem's own it may be a few times that.
+		steepest := 2*p.ridge + float64(m.c.rows)/4
+		if n, limit := math.Sqrt(dot(grad, grad)), 2*math.Sqrt(2*tolerance*steepest); n > limit {
+			t.Errorf("problem %d (groups %v, ridge %g): the gradient's norm is %g after %d steps, want at most %g", i, p.groups, p.ridge, n, p.steps, limit)
 		}
 	}
 }

@@ -115,6 +115,20 @@ func (d *Device) Threads() int { return d.threads }
 // CUDA says whether the device is a GPU.
 func (d *Device) CUDA() bool { return d.index >= 0 }
 
+// Computes returns nil where the device multiplies matrices of the element type: older libtorchs have no float16 on the CPU.
+// The error wraps ErrDevice.
+func (d *Device) Computes(dtype DType) error {
+	err := d.Run(func(s *Scope) error {
+		one := s.Zeros(dtype, 1, 1)
+		s.Linear(one, one, s.Zeros(dtype, 1))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: libtorch %s has no %s arithmetic on %s: choose another precision: %w", ErrDevice, Version(), dtype, d, err)
+	}
+	return nil
+}
+
 // Run calls f on the device's thread with a new scope and frees what f made and did not keep. A failure
 // of libtorch anywhere inside ends f and becomes Run's error. Run must not be called from inside f:
 // use the scope that f has.
