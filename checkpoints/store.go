@@ -30,10 +30,11 @@ const manifestSchema = 1
 type Manifest struct {
 	Schema   int                     `json:"schema"`
 	Step     int                     `json:"step"`
-	Best     bool                    `json:"best"`     // it was the best of its run when it was written
-	Parent   int                     `json:"parent"`   // step of the checkpoint that training went on from; 0: it began
-	Identity string                  `json:"identity"` // hash of all that decides the run's result
-	Versions map[string]string       `json:"versions"` // of the programs that wrote it
+	Best     bool                    `json:"best"`              // it was the best of its run when it was written
+	Between  bool                    `json:"between,omitempty"` // training was stopped between two steps at which checkpoints are due
+	Parent   int                     `json:"parent"`            // step of the checkpoint that training went on from; 0: it began
+	Identity string                  `json:"identity"`          // hash of all that decides the run's result
+	Versions map[string]string       `json:"versions"`          // of the programs that wrote it
 	Files    map[string]ManifestItem `json:"files"`
 	Checksum string                  `json:"checksum"` // SHA-256 of the manifest with an empty checksum
 }
@@ -173,16 +174,26 @@ func (s *Store) entries() ([]string, error) {
 // far. Older checkpoints are then removed but the newest few and the best. An error leaves those that
 // were there as they are.
 func (s *Store) Save(step int, best bool, files map[string]func(io.Writer) error) error {
-	name := fmt.Sprintf("step-%06d", step)
+	return s.add(Manifest{Step: step, Best: best}, files)
+}
+
+// SaveBetween writes a checkpoint of a step at which none is due, because training stops there. The next one takes its place: a run
+// that was stopped keeps in the end what it would have kept without.
+func (s *Store) SaveBetween(step int, files map[string]func(io.Writer) error) error {
+	return s.add(Manifest{Step: step, Between: true}, files)
+}
+
+func (s *Store) add(m Manifest, files map[string]func(io.Writer) error) error {
+	name := fmt.Sprintf("step-%06d", m.Step)
 	final := filepath.Join(s.dir, name)
-	if err := s.save(final, step, best, files); err != nil {
+	if err := s.save(final, m, files); err != nil {
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			return fmt.Errorf("save checkpoint %q: %w: %s: free some space there and start the same command again: it goes on from the last checkpoint", final, err, s.space(files))
 		}
 		return fmt.Errorf("save checkpoint %q: %w", final, err)
 	}
-	s.parent = step
-	return s.prune(step)
+	s.parent = m.Step
+	return s.prune(m.Step)
 }
 
 // space says how much a checkpoint needs and how much there is.
@@ -201,7 +212,7 @@ func (s *Store) space(files map[string]func(io.Writer) error) string {
 	return text
 }
 
-func (s *Store) save(final string, step int, best bool, files map[string]func(io.Writer) error) (err error) {
+func (s *Store) save(final string, m Manifest, files map[string]func(io.Writer) error) (err error) {
 	if err := s.disk.Mkdir(s.dir); err != nil {
 		return err
 	}
@@ -217,10 +228,8 @@ func (s *Store) save(final string, step int, best bool, files map[string]func(io
 			err = errors.Join(err, s.disk.RemoveAll(temporary))
 		}
 	}()
-	m := Manifest{
-		Schema: manifestSchema, Step: step, Best: best, Parent: s.parent, Identity: s.opt.Identity, Versions: s.opt.Versions,
-		Files: map[string]ManifestItem{},
-	}
+	m.Schema, m.Parent, m.Identity, m.Versions = manifestSchema, s.parent, s.opt.Identity, s.opt.Versions
+	m.Files = map[string]ManifestItem{}
 	for _, n := range slices.Sorted(maps.Keys(files)) {
 		item, err := s.writeFile(filepath.Join(temporary, n), files[n])
 		if err != nil {
@@ -240,7 +249,7 @@ func (s *Store) save(final string, step int, best bool, files map[string]func(io
 		return err
 	}
 	// A checkpoint of this step can be there only where it did not verify or the same step was done again.
-	old := filepath.Join(filepath.Dir(final), fmt.Sprintf("old-%06d.tmp-%d", step, os.Getpid()))
+	old := filepath.Join(filepath.Dir(final), fmt.Sprintf("old-%06d.tmp-%d", m.Step, os.Getpid()))
 	if _, err := os.Lstat(final); err == nil {
 		if err := s.disk.Rename(final, old); err != nil {
 			return err
@@ -291,8 +300,8 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// prune removes checkpoints but the newest few and the newest that is marked best. Damaged ones stay, and
-// so does what is above the step just saved: the run went on from below it, so it did not verify.
+// prune removes checkpoints but the newest few and the newest that is marked best; one between two that are due only stays as
+// the newest. Damaged ones stay, and so does what is above the step just saved: the run went on from below it, so it did not verify.
 func (s *Store) prune(saved int) error {
 	steps, err := s.steps()
 	if err != nil {
@@ -307,7 +316,7 @@ func (s *Store) prune(saved int) error {
 		}
 		isBest := c.best && !bestKept
 		bestKept = bestKept || c.best
-		if kept < s.opt.Keep || isBest {
+		if c.between && kept == 0 || !c.between && (kept < s.opt.Keep || isBest) {
 			kept++
 			continue
 		}

@@ -20,6 +20,8 @@ type Checkpoint struct {
 	Dir  string
 	Step int
 	best bool
+
+	between bool
 }
 
 // Path returns the path of one of its files.
@@ -110,7 +112,7 @@ func (s *Store) verify(name string) (*Checkpoint, error) {
 			return nil, err
 		}
 	}
-	return &Checkpoint{Dir: dir, Step: m.Step, best: m.Best}, nil
+	return &Checkpoint{Dir: dir, Step: m.Step, best: m.Best, between: m.Between}, nil
 }
 
 func readManifest(dir string) (*Manifest, error) {

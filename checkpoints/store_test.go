@@ -109,6 +109,31 @@ func TestStoreKeepsTheNewestAndTheBest(t *testing.T) {
 	}
 }
 
+// TestStoppedTrainingKeepsWhatItWouldHave saves between the steps at which checkpoints are due: such a one is the newest or gone.
+func TestStoppedTrainingKeepsWhatItWouldHave(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "checkpoints")
+	s := newStore(t, dir, StoreOptions{})
+	between := func(step int) {
+		t.Helper()
+		if err := s.SaveBetween(step, stepFiles(step)); err != nil {
+			t.Fatal(err)
+		}
+		if got, damaged := latest(t, s); got != step || damaged != nil {
+			t.Errorf("%d, %v, want %d", got, damaged, step)
+		}
+	}
+	save(t, s, 10, true)
+	save(t, s, 20, false)
+	between(23)
+	between(27)
+	wantEqual(t, dirNames(t, dir), []string{"step-000010", "step-000020", "step-000027"})
+	save(t, s, 30, false)
+	wantEqual(t, dirNames(t, dir), []string{"step-000010", "step-000020", "step-000030"})
+	between(31)
+	save(t, s, 40, false)
+	wantEqual(t, dirNames(t, dir), []string{"step-000010", "step-000030", "step-000040"})
+}
+
 func TestStoreBelongsToItsRun(t *testing.T) {
 	dir := t.TempDir()
 	save(t, newStore(t, dir, StoreOptions{Identity: "one"}), 1, true)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"slices"
 
 	"samtune/data"
 )
@@ -160,7 +159,7 @@ func (in *Input) auc() (Float, error) {
 	if positives == 0 || negatives == 0 {
 		return Undefined, nil
 	}
-	slices.Sort(keys)
+	keys = sorted(keys)
 	// Twice the number of (positive, negative) pairs in the right order, ties counted once.
 	var twice, below int
 	for i := 0; i < len(keys); {
@@ -174,6 +173,31 @@ func (in *Input) auc() (Float, error) {
 		i = j
 	}
 	return Float(float64(twice) / 2 / float64(positives) / float64(negatives)), nil
+}
+
+// sorted returns numbers below 2^33 in rising order, counted by 11 bits at a time from the lowest on, which for a picture's pixels takes
+// a fraction of the time of comparing them. Their order in keys is lost.
+func sorted(keys []uint64) []uint64 {
+	const digit = 11
+	other := make([]uint64, len(keys))
+	for shift := 0; shift < 33; shift += digit {
+		var place [1 << digit]int
+		for _, k := range keys {
+			place[k>>shift&(1<<digit-1)]++
+		}
+		n := 0
+		for d, count := range place {
+			place[d] = n
+			n += count
+		}
+		for _, k := range keys {
+			d := k >> shift & (1<<digit - 1)
+			other[place[d]] = k
+			place[d]++
+		}
+		keys, other = other, keys
+	}
+	return keys
 }
 
 // ordered maps a float32 to an integer of the same order; -0 and 0 are one value.

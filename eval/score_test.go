@@ -3,6 +3,7 @@ package eval
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -173,7 +174,7 @@ func TestDistanceTransformAgainstBruteForce(t *testing.T) {
 func TestSkeleton(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
 	for i := range 60 {
-		m := randomMask(r, 1+r.IntN(40), 1+r.IntN(40), []float64{0.3, 0.7, 0.95, 1}[i%4])
+		m := randomMask(r, 1+r.IntN(200), 1+r.IntN(40), []float64{0.3, 0.7, 0.95, 1}[i%4])
 		once := skeletonise(m)
 		for j := range m.Pix {
 			if once.Pix[j] > m.Pix[j] {
@@ -273,6 +274,20 @@ func vessels(width, height, shift int) (*data.Mask, []float32) {
 	return m, p
 }
 
+func TestSorted(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for _, n := range []int{0, 1, 2, 1000, 100000} {
+		keys := make([]uint64, n)
+		for i := range keys {
+			keys[i] = r.Uint64() >> (31 + r.IntN(20))
+		}
+		want := slices.Sorted(slices.Values(keys))
+		if got := sorted(keys); !slices.Equal(got, want) {
+			t.Errorf("%d numbers are not in order", n)
+		}
+	}
+}
+
 func BenchmarkScore(b *testing.B) {
 	const w, h = 565, 584
 	truth, _ := vessels(w, h, 0)
@@ -304,10 +319,13 @@ func skeletonise(m *data.Mask) *data.Mask {
 		return out
 	}
 	p, _ := newPair(m, m, [2]float64{1, 1})
-	skeleton := p.skeleton(p.pred)
+	skeleton := p.bitmap(p.pred).skeleton()
 	for y := box.y0; y < box.y1; y++ {
-		from := p.margin() + (y-box.y0)*p.columns
-		copy(out.Pix[y*m.Width+box.x0:y*m.Width+box.x1], skeleton[from:])
+		for x := box.x0; x < box.x1; x++ {
+			if skeleton.has(y-box.y0+1, x-box.x0+1) {
+				out.Pix[y*m.Width+x] = 1
+			}
+		}
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"slices"
 )
@@ -9,8 +8,10 @@ import (
 // clDice is the centre-line Dice of Shit et al. (CVPR 2021): the harmonic mean of the part of the
 // prediction's skeleton inside the truth and the part of the truth's skeleton inside the prediction.
 func (p *pair) clDice() Float {
+	var pred, truth bitmap
+	both(func() { pred = p.bitmap(p.pred) }, func() { truth = p.bitmap(p.truth) })
 	var precision, sensitivity Float
-	both(func() { precision = share(p.skeleton(p.pred), p.truth) }, func() { sensitivity = share(p.skeleton(p.truth), p.pred) })
+	both(func() { precision = share(pred.skeleton(), truth) }, func() { sensitivity = share(truth.skeleton(), pred) })
 	if !precision.Defined() || !sensitivity.Defined() {
 		return Undefined
 	}
@@ -21,169 +22,146 @@ func (p *pair) clDice() Float {
 }
 
 // share is the part of the skeleton's pixels inside the solid.
-func share(skeleton, solid []uint8) Float {
+func share(skeleton, solid bitmap) Float {
 	inside, all := 0, 0
-	for i := 0; i < len(skeleton); i += wordSize {
-		w := word(skeleton, i)
-		inside += bits.OnesCount64(w & word(solid, i))
+	for i, w := range skeleton.words {
+		inside += bits.OnesCount64(w & solid.words[i])
 		all += bits.OnesCount64(w)
 	}
 	return ratio(inside, all)
 }
 
-// The eight neighbours clockwise from the upper left, as bits of a neighbourhood code.
-const (
-	northWest = 1 << iota
-	north
-	northEast
-	east
-	southEast
-	south
-	southWest
-	west
-)
-
-// The two passes of thinning, which take turns.
-const (
-	inFirst = 1 << iota
-	inSecond
-)
-
-// removable tells for each neighbourhood code in which passes (inFirst, inSecond) its pixel goes.
-var removable = thinningTable()
-
-// thinningTable is the rule of Zhang and Suen (CACM 27:3, 1984) with the exceptions of scikit-image's
-// skeletonize, which keeps ends that the paper's rule erodes and straightens staircases.
-func thinningTable() (table [256]uint8) {
-	for code := range 256 {
-		var p [8]bool
-		neighbours, runs := 0, 0
-		for i := range 8 {
-			p[i] = code>>i&1 == 1
-			if p[i] {
-				neighbours++
-				if code>>((i+7)%8)&1 == 0 {
-					runs++
-				}
-			}
-		}
-		if neighbours < 2 || neighbours > 6 || runs != 1 {
-			continue
-		}
-		n, e, s, w := p[1], p[3], p[5], p[7]
-		if !(n && e && s) && !(e && s && w) {
-			table[code] |= inFirst
-		}
-		if !(n && e && w) && !(n && s && w) {
-			table[code] |= inSecond
-		}
-	}
-	for _, exception := range []struct {
-		passes uint8
-		codes  []int
-	}{
-		{0, []int{southEast | south, northWest | west}},
-		{inFirst, []int{
-			northWest | north, north | northEast, northEast | east,
-			north | northEast | east, northWest | north | west,
-			northWest | north | east, north | northEast | west, northWest | south | west, north | southWest | west,
-			north | northEast | southWest | west,
-		}},
-		{inSecond, []int{
-			east | southEast, south | southWest, southWest | west,
-			east | southEast | south, south | southWest | west,
-			north | east | southEast, east | south | southWest, southEast | south | west,
-			northEast | east | south | southWest,
-		}},
-		{inFirst | inSecond, []int{north | east, east | south, south | west, north | west}},
-	} {
-		for _, code := range exception.codes {
-			table[code] = exception.passes
-		}
-	}
-	return table
+// bitmap is a picture's solid with a bit for each point, 64 points to a word and row words to a row. A word of zeros lies before the first
+// row and after the last one. The margin keeps the end of a row from being a neighbour of the next one's begin.
+type bitmap struct {
+	row   int
+	words []uint64
 }
+
+func (l *lattice) bitmap(solid []uint8) bitmap {
+	b := bitmap{row: (l.columns + 63) / 64}
+	b.words = make([]uint64, l.planes*b.row+2)
+	for y := range l.planes {
+		words := b.words[1+y*b.row:]
+		for x := 0; x < l.columns; x += wordSize {
+			// eight bytes of 0 or 1 become eight bits
+			octet := word(solid, y*l.columns+x) * 0x0102040810204080 >> 56
+			words[x/64] |= octet << (x % 64)
+		}
+	}
+	return b
+}
+
+// has says whether the point is in the bitmap.
+func (b bitmap) has(y, x int) bool { return b.words[1+y*b.row+x/64]>>(x%64)&1 == 1 }
 
 // skeleton thins a picture's solid until nothing can be removed, giving the same pixels as scikit-image 0.26's skeletonize on a 2-D
-// image. Eight pixels go through a pass together; they are looked at again only after one of them or of their neighbours has gone, which
-// keeps the time linear in the pixels however thick an object is.
-func (l *lattice) skeleton(solid []uint8) []uint8 {
-	left := slices.Clone(solid)
-	row := l.columns / wordSize
-	words := l.points() / wordSize
-	at := func(w int) int { return w*wordSize + 1 } // the first column is margin
-	waits := make([]uint8, words)                   // passes that a word is waiting for
-	var waiting [2][]int
-	for w := range words {
-		if word(left, at(w)) != 0 {
-			waits[w] = inFirst | inSecond
-			waiting[0] = append(waiting[0], w)
+// image: two passes take turns, and each removes at once all pixels whose neighbourhood firstPass or secondPass names. 64 pixels go through
+// a pass together; they are looked at again only after one of them or of their neighbours has gone, which keeps the time linear in the
+// pixels however thick an object is.
+func (b bitmap) skeleton() bitmap {
+	left := slices.Clone(b.words)
+	var waiting [2]wordSet // that each pass has to look at
+	for pass := range waiting {
+		waiting[pass] = newWordSet(len(left))
+	}
+	for w, solid := range left {
+		if solid != 0 {
+			waiting[0].add(w)
+			waiting[1].add(w)
 		}
 	}
-	waiting[1] = slices.Clone(waiting[0])
 	var gone []thinned
-	for pass := 0; len(waiting[0])+len(waiting[1]) > 0; pass = 1 - pass {
-		flag := uint8(inFirst) << pass
+	changed := newWordSet(len(left))
+	for pass, idle := 0, 0; idle < len(waiting); pass = 1 - pass {
 		gone = gone[:0]
-		for _, w := range waiting[pass] {
-			waits[w] &^= flag
-			if pixels := l.thin(left, at(w), pass); pixels != 0 {
-				gone = append(gone, thinned{w, pixels})
-			}
-		}
-		waiting[pass] = waiting[pass][:0]
-		for _, g := range gone {
-			rest := left[at(g.word):]
-			binary.LittleEndian.PutUint64(rest, word(rest, 0)&^g.pixels)
-		}
-		for _, g := range gone {
-			from, to := g.word, g.word
-			if g.pixels&0xff != 0 && g.word%row != 0 {
-				from--
-			}
-			if g.pixels>>56 != 0 {
-				to++
-			}
-			for w := from; w <= to; w++ {
-				for n := w - row; n <= w+row; n += row {
-					if waits[n] == inFirst|inSecond || word(left, at(n)) == 0 {
-						continue
-					}
-					for p := range waiting {
-						if flag := uint8(inFirst) << p; waits[n]&flag == 0 {
-							waits[n] |= flag
-							waiting[p] = append(waiting[p], n)
-						}
-					}
+		for i, set := range waiting[pass] {
+			waiting[pass][i] = 0
+			for ; set != 0; set &= set - 1 {
+				w := i*64 + bits.TrailingZeros64(set)
+				if left[w] == 0 {
+					continue
+				}
+				if pixels := thin(left[w-b.row-1:][:3], left[w-1:][:3], left[w+b.row-1:][:3], pass); pixels != 0 {
+					gone = append(gone, thinned{w, pixels})
 				}
 			}
 		}
+		if len(gone) == 0 {
+			idle++
+			continue
+		}
+		idle = 0
+		for _, g := range gone {
+			left[g.word] &^= g.pixels
+			changed.add(g.word - int(g.pixels&1))
+			changed.add(g.word)
+			changed.add(g.word + int(g.pixels>>63))
+		}
+		for i := range changed {
+			near := changed[i] | changed.shifted(i, b.row) | changed.shifted(i, -b.row)
+			waiting[0][i] |= near
+			waiting[1][i] |= near
+		}
+		clear(changed)
 	}
-	return left
+	return bitmap{b.row, left}
 }
 
-// thinned are pixels that a pass removes, as bytes of a word.
+// thinned are pixels of a word that a pass removes.
 type thinned struct {
 	word   int
 	pixels uint64
 }
 
-// thin returns which of eight pixels from i on a pass removes, as bytes of 1.
-func (l *lattice) thin(solid []uint8, i, pass int) (gone uint64) {
-	above, here, below := solid[i-l.columns-1:][:wordSize+2], solid[i-1:][:wordSize+2], solid[i+l.columns-1:][:wordSize+2]
-	n, e, s, w := word(above, 1), word(here, 2), word(below, 1), word(here, 0)
-	stays := e & s & (n | w) // in the first pass, whatever the corners; in the second what is opposite
-	if pass == 1 {
-		stays = n & w & (e | s)
+// wordSet is a set of a bitmap's words, a bit for each.
+type wordSet []uint64
+
+func newWordSet(words int) wordSet { return make(wordSet, (words+63)/64) }
+
+func (s wordSet) add(w int) { s[w/64] |= 1 << (w % 64) }
+
+// shifted is the i-th 64 bits of the set whose words are n further on.
+func (s wordSet) shifted(i, n int) (out uint64) {
+	from := i*64 - n // of which the first bit comes
+	k, part := from>>6, from&63
+	if k >= 0 && k < len(s) {
+		out = s[k] >> part
 	}
-	rest := word(here, 1) &^ stays
-	if rest == 0 {
-		return 0
+	if k+1 >= 0 && k+1 < len(s) && part > 0 {
+		out |= s[k+1] << (64 - part)
 	}
-	codes := word(above, 0) | n<<1 | word(above, 2)<<2 | e<<3 | word(below, 2)<<4 | s<<5 | word(below, 0)<<6 | w<<7
-	for ; rest != 0; rest &= rest - 1 {
-		k := bits.TrailingZeros64(rest) & 63
-		gone |= uint64(removable[uint8(codes>>k)]>>(pass&1)&1) << k
+	return out
+}
+
+// thin returns which pixels of the word in the middle of three rows a pass removes.
+func thin(above, here, below []uint64, pass int) uint64 {
+	nw, n, ne := above[1]<<1|above[0]>>63, above[1], above[1]>>1|above[2]<<63
+	w, e := here[1]<<1|here[0]>>63, here[1]>>1|here[2]<<63
+	sw, s, se := below[1]<<1|below[0]>>63, below[1], below[1]>>1|below[2]<<63
+	if pass == 0 {
+		return here[1] & firstPass(nw, n, ne, e, se, s, sw, w)
 	}
-	return gone
+	return here[1] & secondPass(nw, n, ne, e, se, s, sw, w)
+}
+
+// firstPass tells for 64 pixels, by their eight neighbours clockwise from the upper left, which go in the first pass: a short form of the
+// rule of Zhang and Suen (CACM 27:3, 1984) with the exceptions of scikit-image's skeletonize, which keeps ends that the paper's
+// rule erodes and straightens staircases.
+func firstPass(nw, n, ne, e, se, s, sw, w uint64) uint64 {
+	return n&^se&^s&(w&^e|e&^sw&^w|(nw|ne)&^e&^sw|nw&ne&w) |
+		nw&sw&w&^e&(s&^ne|^(ne|se)|n&^se) |
+		e&^s&^sw&(nw&n&ne|ne&^nw&^w) |
+		s&^n&^ne&(se&sw&^nw&^w|w&^se&^e&^sw|se&sw&w&^e|e&^se&^nw&^w&^sw) |
+		ne&e&se&s&^nw&^n&^w
+}
+
+// secondPass is that of the second pass.
+func secondPass(nw, n, ne, e, se, s, sw, w uint64) uint64 {
+	return e&se&^w&(s&^n&^nw|n&ne&^sw|^(s|sw|nw)|ne&s&^nw) |
+		e&^w&(s&^n&^nw&(sw|^ne)|n&^s&^sw&(nw&ne|^(nw|ne))) |
+		w&^n&^ne&(s&sw&se|sw&^e&^se|s&^nw&^e) |
+		n&^s&^sw&^e&^se&(nw&ne|w&^ne&^nw) |
+		s&sw&^n&^nw&(^(w|ne)|e&se) |
+		nw&n&sw&w&^e&^se&^s
 }

@@ -142,28 +142,32 @@ type VolumeResult struct {
 
 // ScoreVolumes compares the volumes that a method's rows are slices of in three dimensions, in the rows' order. The samples are by ID, and
 // prediction is as in VolumeInput. Rows of pictures are passed over.
-func ScoreVolumes(rows []CaseResult, samples map[string]*data.Sample, target string, tolerance float64, prediction func(id string) (*data.Mask, error)) ([]VolumeResult, error) {
-	of := map[string][]*data.Sample{}
+func ScoreVolumes(rows []CaseResult, sample func(id string) (*data.Sample, error), target string, tolerance float64, prediction func(id string) (*data.Mask, error)) ([]VolumeResult, error) {
+	of := map[string][]string{}
 	for _, row := range rows {
-		if row.Volume == "" {
-			continue
-		}
-		s := samples[row.Case]
-		if s == nil {
-			return nil, fmt.Errorf("score volume %s: its slice %s is missing", row.Volume, row.Case)
-		}
-		of[row.Volume] = append(of[row.Volume], s)
+		of[row.Volume] = append(of[row.Volume], row.Case)
 	}
 	var out []VolumeResult
 	for _, u := range units(rows) {
 		if u.Volume == "" {
 			continue
 		}
-		s, err := ScoreVolume(VolumeInput{Slices: of[u.Volume], Target: target, Prediction: prediction, NSDTolerance: tolerance})
+		var slices []*data.Sample
+		for _, id := range of[u.Volume] {
+			s, err := sample(id)
+			if err != nil {
+				return nil, err
+			}
+			if s == nil {
+				return nil, fmt.Errorf("score volume %s: its slice %s is missing", u.Volume, id)
+			}
+			slices = append(slices, s)
+		}
+		s, err := ScoreVolume(VolumeInput{Slices: slices, Target: target, Prediction: prediction, NSDTolerance: tolerance})
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, VolumeResult{Volume: u.Volume, Patient: u.Patient, Method: u.Method, Slices: len(of[u.Volume]), Dice: u.Dice, Surfaces: s})
+		out = append(out, VolumeResult{Volume: u.Volume, Patient: u.Patient, Method: u.Method, Slices: len(slices), Dice: u.Dice, Surfaces: s})
 	}
 	return out, nil
 }

@@ -70,8 +70,12 @@ func (r *Run) shots() []*data.Sample {
 // wants lists the views that a decoder looks at, with the features that it wants of them.
 func (r *Run) wants(name string) ([]train.Want, error) {
 	var out []train.Want
-	for _, s := range append(r.shots(), r.list(r.split.Test)...) {
-		more, err := r.views(name, s)
+	for _, e := range slices.Concat(r.split.Train, r.split.Validation, r.split.Test) {
+		sample, err := r.pictures.get(e.ID)
+		if err != nil {
+			return nil, err
+		}
+		more, err := r.views(name, sample)
 		if err != nil {
 			return nil, err
 		}
@@ -80,21 +84,23 @@ func (r *Run) wants(name string) ([]train.Want, error) {
 	return out, nil
 }
 
-// views lists the views of a picture that a decoder looks at.
+// views lists the views of a picture that a decoder looks at. The picture is read again when it is their turn.
 func (r *Run) views(name string, sample *data.Sample) ([]train.Want, error) {
 	var out []train.Want
 	if name != decoderPlain {
 		out = r.headFeatures().Pyramid.Wants(r.model, sample)
 	}
-	if name == decoderLinear {
-		return out, nil
+	if name != decoderLinear {
+		p, err := r.predictor(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range p.Tiling.Views(r.model, sample) {
+			out = append(out, train.Want{View: v, Features: p.Decoder.Features()})
+		}
 	}
-	p, err := r.predictor(name)
-	if err != nil {
-		return nil, err
-	}
-	for _, v := range p.Tiling.Views(r.model, sample) {
-		out = append(out, train.Want{View: v, Features: p.Decoder.Features()})
+	for i := range out {
+		out[i] = out[i].Later(r.pictures.get)
 	}
 	return out, nil
 }
@@ -351,15 +357,18 @@ func (r *Run) test(ctx context.Context, f *fitted) error {
 	if f.name != r.cfg.Decoder {
 		method = f.name
 	}
-	tests := r.list(r.split.Test)
-	stage := r.opt.Progress.Begin("test", len(tests))
+	stage := r.opt.Progress.Begin("test", len(r.split.Test))
 	var rows []eval.CaseResult
-	for _, sample := range tests {
+	for _, e := range r.split.Test {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		sample, err := r.pictures.get(e.ID)
+		if err != nil {
+			return err
+		}
 		var seg *train.Segmentation
-		err := r.dev.Run(func(s *tensor.Scope) (err error) {
+		err = r.dev.Run(func(s *tensor.Scope) (err error) {
 			seg, err = f.segment(s, sample)
 			return err
 		})

@@ -62,29 +62,29 @@ type Options struct {
 
 // Run is a run that is set up: its data is checked and its folder is there.
 type Run struct {
-	Dir     string
-	opt     Options
-	cfg     *configs.Run
-	decl    *data.Decl
-	bench   *data.Benchmark
-	target  string
-	split   *data.Split
-	samples map[string]*data.Sample // of the split's cases, by ID
-	dev     *tensor.Device
-	model   *model.Model
-	hash    string // of all that decides the result
-	config  string // hash of the settings alone
-	cache   *train.EmbeddingCache
-	prior   *train.Prior // the convex head of this run, for the decoder that corrects it
-	results *eval.Results
-	along   []Draw                // that the convex head is fitted with, this run among them; empty: it is fitted alone
-	entries map[string]data.Entry // of cases whose pixels were hashed, by ID
-	person  map[string]string     // what a second observer reaches; nil: not looked at yet
-	rows    []eval.CaseResult
-	wholes  []eval.VolumeResult // of the rows, where these are of slices
-	held    map[string]*held    // of segmentations by method, for the report and for volumes
-	lock    *flock.Flock
-	started time.Time
+	Dir      string
+	opt      Options
+	cfg      *configs.Run
+	decl     *data.Decl
+	bench    *data.Benchmark
+	target   string
+	split    *data.Split
+	pictures *pictures // of the benchmark
+	dev      *tensor.Device
+	model    *model.Model
+	hash     string // of all that decides the result
+	config   string // hash of the settings alone
+	cache    *train.EmbeddingCache
+	prior    *train.Prior // the convex head of this run, for the decoder that corrects it
+	results  *eval.Results
+	along    []Draw                // that the convex head is fitted with, this run among them; empty: it is fitted alone
+	entries  map[string]data.Entry // of cases whose pixels were hashed, by ID
+	person   map[string]string     // what a second observer reaches; nil: not looked at yet
+	rows     []eval.CaseResult
+	wholes   []eval.VolumeResult // of the rows, where these are of slices
+	held     map[string]*held    // of segmentations by method, for the report and for volumes
+	lock     *flock.Flock
+	started  time.Time
 }
 
 // Execute does a run from start to end and returns its results and folder. With ErrFinished the results
@@ -129,7 +129,7 @@ func Execute(ctx context.Context, opt Options) (*eval.Results, string, error) {
 }
 
 func newRun(opt Options) *Run {
-	return &Run{opt: opt, cfg: opt.Config, samples: map[string]*data.Sample{}, entries: map[string]data.Entry{}, started: time.Now()}
+	return &Run{opt: opt, cfg: opt.Config, pictures: newPictures(), entries: map[string]data.Entry{}, started: time.Now()}
 }
 
 // Names of the files in a run's folder.
@@ -202,6 +202,7 @@ func (r *Run) openData() (*model.Spec, error) {
 	if r.bench, err = r.decl.Open(DataOptions(r.opt.DataRoot, r.target, cfg.Cache.Dir, r.opt.Progress)); err != nil {
 		return nil, err
 	}
+	r.pictures.read = r.bench.Loader()
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -255,13 +256,17 @@ func (r *Run) setUp(ctx context.Context) error {
 	if err := r.secondObserver(); err != nil {
 		return err
 	}
+	first, err := r.pictures.get(r.split.Test[0].ID)
+	if err != nil {
+		return err
+	}
 	cfg, bench, spec := r.cfg, r.bench, r.model.Spec
 	r.results = &eval.Results{
 		Schema: 1, Benchmark: bench.Name, Title: bench.Title, Task: bench.Task, Target: r.target, Layout: bench.Layout,
 		Citation: bench.Citation, Model: spec.Name, ModelTitle: spec.Title, WeightsFile: filepath.Base(cfg.Weights),
 		WeightsSHA256: r.model.SHA256, ConfigSHA256: r.config, DataSHA256: r.split.DataSHA256, Shots: cfg.Shots, Seed: cfg.Seed,
 		Cases: len(r.split.Test), Volumes: r.volumes(), Device: r.dev.String(), Threads: r.dev.Threads(),
-		Reference: r.person, NSDTolerance: cfg.Eval.NSDTolerance, Thickness: cfg.Eval.Thickness, Unit: r.samples[r.split.Test[0].ID].Unit,
+		Reference: r.person, NSDTolerance: cfg.Eval.NSDTolerance, Thickness: cfg.Eval.Thickness, Unit: first.Unit,
 		Versions: map[string]string{"samtune": r.opt.Version, "libtorch": tensor.Version(), "go": runtime.Version()},
 		Before:   map[string]*eval.Method{}, Started: r.started.UTC().Truncate(time.Second), Command: r.opt.Command,
 	}
@@ -285,10 +290,11 @@ func (r *Run) announce() {
 
 // volumes counts the volumes that the test cases are slices of.
 func (r *Run) volumes() int {
+	tested := ids(r.split.Test)
 	seen := map[string]bool{}
-	for _, e := range r.split.Test {
-		if v := r.samples[e.ID].Volume; v != "" {
-			seen[v] = true
+	for _, c := range slices.Concat(r.bench.Test, r.bench.Pool) {
+		if c.Volume != "" && slices.Contains(tested, c.ID) {
+			seen[c.Volume] = true
 		}
 	}
 	return len(seen)
@@ -339,10 +345,11 @@ func (r *Run) check() error {
 	return nil
 }
 
+// list returns cases that are trained on.
 func (r *Run) list(entries []data.Entry) []*data.Sample {
 	out := make([]*data.Sample, len(entries))
 	for i, e := range entries {
-		out[i] = r.samples[e.ID]
+		out[i] = r.pictures.stay[e.ID]
 	}
 	return out
 }

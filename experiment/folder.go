@@ -204,10 +204,10 @@ func (r *Run) sameRun() error {
 		if err != nil {
 			return err
 		}
-		return data.Unsound(split.Check(r.bench, r.loaded))
+		return data.Unsound(split.Check(r.bench, r.pictures.get))
 	}
 	if err == nil && split.Seed == r.split.Seed && split.Shots == r.split.Shots && split.Benchmark == r.split.Benchmark {
-		if err := data.Unsound(split.Check(r.bench, r.loaded)); err != nil {
+		if err := data.Unsound(split.Check(r.bench, r.pictures.get)); err != nil {
 			return fmt.Errorf("%q: %w: %w: choose another folder with --out", r.Dir, ErrOtherRun, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"samtune/data"
@@ -40,19 +41,14 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 	if err != nil {
 		return err
 	}
-	samples := make([]*data.Sample, len(opt.Images))
-	for i, path := range opt.Images {
-		img, err := data.ReadImage(path)
-		if err != nil {
+	pictures := newPictures()
+	pictures.read = func(id string) (*data.Sample, error) {
+		return ownPicture(id, opt.Images[slices.Index(names, id)], opt.Valid)
+	}
+	for _, id := range names { // what can't be read is said before anything is computed
+		if _, err := pictures.get(id); err != nil {
 			return err
 		}
-		valid := data.FullMask(img.Width, img.Height)
-		if opt.Valid != "" {
-			if valid, err = data.ReadMaskFor(opt.Valid, path, img); err != nil {
-				return err
-			}
-		}
-		samples[i] = &data.Sample{ID: names[i], Image: img, Valid: valid}
 	}
 	spec, err := model.LookUp(cfg.Model)
 	if err != nil {
@@ -62,7 +58,7 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 	if err != nil {
 		return err
 	}
-	r := &Run{cfg: cfg, dev: dev}
+	r := &Run{cfg: cfg, dev: dev, pictures: pictures}
 	defer r.close()
 	if err := r.load(spec, opt.Weights, opt.CacheDir, ownImages); err != nil {
 		return err
@@ -76,8 +72,12 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		return fmt.Errorf("make output folder: %w", err)
 	}
 	var wants []train.Want
-	for _, s := range samples {
-		more, err := r.views(cfg.Decoder, s)
+	for _, id := range names {
+		sample, err := pictures.get(id)
+		if err != nil {
+			return err
+		}
+		more, err := r.views(cfg.Decoder, sample)
 		if err != nil {
 			return err
 		}
@@ -88,30 +88,49 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		return err
 	}
 	stage.End("")
-	stage = opt.Progress.Begin("predict", len(samples))
-	for i, s := range samples {
+	stage = opt.Progress.Begin("predict", len(names))
+	for _, id := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		sample, err := pictures.get(id)
+		if err != nil {
+			return err
+		}
 		var seg *train.Segmentation
-		err := dev.Run(func(sc *tensor.Scope) (err error) {
-			seg, err = f.segment(sc, s)
+		err = dev.Run(func(s *tensor.Scope) (err error) {
+			seg, err = f.segment(s, sample)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		for k, v := range s.Valid.Pix {
+		for k, v := range sample.Valid.Pix {
 			seg.Mask.Pix[k] &= v
 			seg.Probability[k] *= float32(v)
 		}
-		if err := writeSegmentation(filepath.Join(opt.Out, names[i]), seg); err != nil {
+		if err := writeSegmentation(filepath.Join(opt.Out, id), seg); err != nil {
 			return err
 		}
-		stage.Add(1, fmt.Sprintf("%s: %.1f %% inside", names[i], 100*float64(seg.Mask.Count())/float64(len(seg.Mask.Pix))))
+		stage.Add(1, fmt.Sprintf("%s: %.1f %% inside", id, 100*float64(seg.Mask.Count())/float64(len(seg.Mask.Pix))))
 	}
 	stage.End("")
 	return nil
+}
+
+// ownPicture reads a picture that is of no benchmark, with the region that counts; without a file for that it is all of it.
+func ownPicture(id, path, valid string) (*data.Sample, error) {
+	img, err := data.ReadImage(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &data.Sample{ID: id, Image: img, Valid: data.FullMask(img.Width, img.Height)}
+	if valid != "" {
+		if s.Valid, err = data.ReadMaskFor(valid, path, img); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // DistinctNames is an error where results for two of the pictures would go to one file.

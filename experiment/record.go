@@ -121,7 +121,7 @@ func readSettings(dir string) (*configs.Run, *data.Split, error) {
 func (rec *Record) verify(r *Run) (differs []string, err error) {
 	var changed []error
 	if r.split.DataSHA256 != rec.Split.DataSHA256 {
-		err := data.Unsound(rec.Split.Check(r.bench, r.loaded))
+		err := data.Unsound(rec.Split.Check(r.bench, r.pictures.get))
 		if err == nil {
 			err = fmt.Errorf("%w: %s has cases that it had not, or lacks some: another split is drawn", data.ErrInvalid, r.bench.Title)
 		}

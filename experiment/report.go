@@ -63,7 +63,7 @@ func (r *Run) mask(method, id string) (*data.Mask, error) {
 
 // inThreeDimensions adds to a method's summary what its volumes are worth in three dimensions.
 func (r *Run) inThreeDimensions(method string, rows []eval.CaseResult, m *eval.Method) error {
-	volumes, err := eval.ScoreVolumes(rows, r.samples, r.target, r.results.NSDTolerance, func(id string) (*data.Mask, error) { return r.mask(method, id) })
+	volumes, err := eval.ScoreVolumes(rows, r.pictures.get, r.target, r.results.NSDTolerance, func(id string) (*data.Mask, error) { return r.mask(method, id) })
 	if err != nil {
 		return err
 	}
@@ -84,9 +84,11 @@ func (r *Run) write() error {
 	}
 	var named []report.CaseOverlay // best, median and worst
 	for _, o := range report.Pick(r.results, r.rows) {
-		sample := r.samples[o.Case]
+		sample, err := r.pictures.get(o.Case)
+		if err != nil {
+			return err
+		}
 		o.Image, o.Truth, o.Valid = sample.Image, sample.Masks[r.target], sample.Valid
-		var err error
 		if o.Before, err = r.mask(o.BeforeMethod, o.Case); err != nil {
 			return err
 		}

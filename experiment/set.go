@@ -18,7 +18,6 @@ import (
 	"samtune/data"
 	"samtune/eval"
 	"samtune/internal/tensor"
-	"samtune/model"
 	"samtune/train"
 )
 
@@ -107,7 +106,7 @@ func (r *Run) sibling(d Draw) *Run {
 	opt.Out, opt.Expect = d.Dir, d.Hash
 	opt.Config = &cfg
 	return &Run{
-		opt: opt, cfg: &cfg, decl: r.decl, bench: r.bench, target: r.target, samples: r.samples, entries: r.entries, person: r.person,
+		opt: opt, cfg: &cfg, decl: r.decl, bench: r.bench, target: r.target, pictures: r.pictures, entries: r.entries, person: r.person,
 		along: r.along, dev: r.dev, model: r.model, cache: r.cache, started: time.Now(),
 	}
 }
@@ -167,12 +166,12 @@ func (r *Run) wantsOf(draws []Draw, asked func(id string) bool) ([]train.Want, e
 		if !asked(c.ID) || !test && len(draws) > 0 && !drawn[c.ID] {
 			continue
 		}
-		sample, err := c.Load()
+		sample, err := r.pictures.get(c.ID)
 		if err != nil {
 			return nil, err
 		}
 		if test || len(draws) == 0 { // zero-shot looks at those
-			wants = append(wants, train.Want{View: train.Whole(r.model, sample), Features: []string{model.Embedding}})
+			wants = append(wants, r.whole(sample))
 		}
 		for _, name := range r.decoders() {
 			more, err := r.views(name, sample)
@@ -228,7 +227,7 @@ type set struct {
 	wanted []bool // by run: not finished yet
 	tasks  []train.HeadTask
 	task   []int // of each run: runs that draw the same pictures share one
-	tests  []*data.Sample
+	tests  []data.Entry
 	scores map[int][]eval.CaseResult // by task
 }
 
@@ -241,7 +240,7 @@ func (s *set) add(r *Run, wanted bool) {
 		s.tasks = append(s.tasks, train.HeadTask{Target: s.target, Train: shots})
 	}
 	s.runs, s.wanted, s.task = append(s.runs, r), append(s.wanted, wanted), append(s.task, i)
-	s.tests = r.list(r.split.Test)
+	s.tests = r.split.Test
 }
 
 func (s *set) execute(ctx context.Context) error {
@@ -253,9 +252,11 @@ func (s *set) execute(ctx context.Context) error {
 			return err
 		}
 		if i == 0 {
-			for _, t := range s.tests {
-				more = append(more, train.Want{View: train.Whole(s.model, t), Features: []string{model.Embedding}})
+			whole, err := s.wholeTests(s.tests)
+			if err != nil {
+				return err
 			}
+			more = append(more, whole...)
 		}
 		wants = append(wants, more...)
 	}
@@ -314,12 +315,16 @@ func (s *set) score(ctx context.Context, h *train.HeadFeatures, heads []*train.H
 	}
 	s.scores = map[int][]eval.CaseResult{}
 	stage := s.opt.Progress.Begin("test", len(s.tests))
-	for _, sample := range s.tests {
+	for _, e := range s.tests {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		sample, err := s.pictures.get(e.ID)
+		if err != nil {
+			return err
+		}
 		var segs []*train.Segmentation
-		err := s.dev.Run(func(scope *tensor.Scope) (err error) {
+		err = s.dev.Run(func(scope *tensor.Scope) (err error) {
 			segs, err = h.SegmentAll(scope, sample, heads)
 			return err
 		})

@@ -10,24 +10,16 @@ import (
 	"samtune/eval"
 )
 
-// draw draws the shots, or takes the split file's, loads every case of the split and refuses one whose test images are trained on.
+// draw draws the shots, or takes the split file's, reads every case of the split and refuses one whose test images are trained on.
 func (r *Run) draw() error {
-	read := r.bench.Loader()
-	load := func(id string) (*data.Sample, error) {
-		if r.samples[id] != nil {
-			return r.samples[id], nil
-		}
-		sample, err := read(id)
-		if sample != nil {
-			r.samples[id] = sample
-		}
-		return sample, err
-	}
 	if r.split != nil {
-		if err := data.Unsound(r.split.Check(r.bench, load)); err != nil {
+		if err := data.Unsound(r.split.Check(r.bench, r.pictures.get)); err != nil {
 			return fmt.Errorf("split %q: %w", r.cfg.Split, err)
 		}
-	} else if err := r.drawNew(load); err != nil {
+	} else if err := r.drawNew(); err != nil {
+		return err
+	}
+	if err := r.pictures.keep(slices.Concat(r.split.Train, r.split.Validation)); err != nil {
 		return err
 	}
 	if r.opt.Tuned != nil {
@@ -37,7 +29,7 @@ func (r *Run) draw() error {
 }
 
 // drawNew draws the shots; pixels that a run of the same set has hashed are not hashed again.
-func (r *Run) drawNew(load data.Loader) error {
+func (r *Run) drawNew() error {
 	split, err := r.drawn()
 	if err != nil {
 		return err
@@ -46,7 +38,7 @@ func (r *Run) drawNew(load data.Loader) error {
 		if _, known := r.entries[e.ID]; known {
 			continue
 		}
-		sample, err := load(e.ID)
+		sample, err := r.pictures.get(e.ID)
 		if err != nil {
 			return err
 		}
@@ -57,9 +49,6 @@ func (r *Run) drawNew(load data.Loader) error {
 	r.split = split
 	return split.FillFrom(r.entries)
 }
-
-// loaded returns a case of the split.
-func (r *Run) loaded(id string) (*data.Sample, error) { return r.samples[id], nil }
 
 // readSplit reads the split file that the settings name. Other settings may not say otherwise.
 func (r *Run) readSplit(d *data.Decl) error {
@@ -111,7 +100,10 @@ func (r *Run) secondObserver() error {
 		if err != nil {
 			return err
 		}
-		sample := r.samples[c.ID]
+		sample, err := r.pictures.get(c.ID)
+		if err != nil {
+			return err
+		}
 		dice, err := eval.Dice(second, sample.Masks[r.target], sample.Valid)
 		if err != nil {
 			return fmt.Errorf("second observer of %s: %w", c.ID, err)

@@ -41,9 +41,9 @@ func (r *Run) released(name string) (*train.Predictor, error) {
 
 // encode fills the feature cache with every view that the run will look at.
 func (r *Run) encode(ctx context.Context) error {
-	var wants []train.Want
-	for _, s := range r.list(r.split.Test) {
-		wants = append(wants, train.Want{View: train.Whole(r.model, s), Features: []string{model.Embedding}})
+	wants, err := r.wholeTests(r.split.Test)
+	if err != nil {
+		return err
 	}
 	if !r.opt.ZeroShot {
 		for _, name := range r.decoders() {
@@ -54,9 +54,26 @@ func (r *Run) encode(ctx context.Context) error {
 			wants = append(wants, more...)
 		}
 	}
-	var err error
 	r.results.Seconds.Encode, err = r.fill(ctx, wants)
 	return err
+}
+
+// wholeTests lists the views that zero-shot looks at.
+func (r *Run) wholeTests(tests []data.Entry) ([]train.Want, error) {
+	var out []train.Want
+	for _, e := range tests {
+		sample, err := r.pictures.get(e.ID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r.whole(sample))
+	}
+	return out, nil
+}
+
+// whole is the view of a whole picture, which is read again when it is its turn.
+func (r *Run) whole(sample *data.Sample) train.Want {
+	return train.Want{View: train.Whole(r.model, sample), Features: []string{model.Embedding}}.Later(r.pictures.get)
 }
 
 // fill sends the views that are not in the cache through the encoder and returns the seconds that took.
@@ -93,11 +110,14 @@ func (r *Run) zeroShot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tests := r.list(r.split.Test)
-	stage := r.opt.Progress.Begin("zero-shot", len(tests)*len(r.cfg.Eval.Prompts))
+	stage := r.opt.Progress.Begin("zero-shot", len(r.split.Test)*len(r.cfg.Eval.Prompts))
 	rows := map[string][]eval.CaseResult{}
 	kinds := map[string]eval.Prompt{}
-	for _, sample := range tests {
+	for _, e := range r.split.Test {
+		sample, err := r.pictures.get(e.ID)
+		if err != nil {
+			return err
+		}
 		prompts, err := eval.Prompts(r.cfg.Eval.Prompts, sample, r.target, eval.PromptOptions{Points: r.cfg.Eval.OraclePoints, Grid: r.cfg.Eval.GridPoints, Seed: r.cfg.Seed})
 		if err != nil && !errors.Is(err, eval.ErrNoPrompt) { // a case without truth has no oracle prompts
 			return err
@@ -128,7 +148,7 @@ func (r *Run) zeroShot(ctx context.Context) error {
 		r.rows = append(r.rows, rows[kind]...)
 		summary += fmt.Sprintf("%s %s   ", m.Label, three(m.Dice.Mean))
 	}
-	if err := r.trivial(tests); err != nil {
+	if err := r.trivial(); err != nil {
 		return err
 	}
 	stage.End(fmt.Sprintf("Dice: %s%s %s", summary, r.results.Trivial.Method.Label, three(r.results.Trivial.Dice)))
@@ -166,9 +186,13 @@ func (r *Run) remembered(method string, sample *data.Sample, segment func() (*tr
 }
 
 // trivial scores the baseline that calls the whole valid region foreground.
-func (r *Run) trivial(tests []*data.Sample) error {
+func (r *Run) trivial() error {
 	var rows []eval.CaseResult
-	for _, sample := range tests {
+	for _, e := range r.split.Test {
+		sample, err := r.pictures.get(e.ID)
+		if err != nil {
+			return err
+		}
 		row, err := r.remembered(eval.MethodTrivial, sample, func() (*train.Segmentation, error) { return &train.Segmentation{Mask: sample.Valid}, nil })
 		if err != nil {
 			return err

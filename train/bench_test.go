@@ -57,7 +57,7 @@ func BenchmarkFill(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			wants = append(wants, Want{Whole(m, &data.Sample{ID: path, Image: img}), []string{model.Embedding}})
+			wants = append(wants, Want{View: Whole(m, &data.Sample{ID: path, Image: img}), Features: []string{model.Embedding}})
 		}
 		if err := cache.Fill(context.Background(), m, wants, func(int) {}, func() {}); err != nil {
 			b.Fatal(err)

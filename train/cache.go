@@ -206,7 +206,7 @@ func (c *EmbeddingCache) Load(s *tensor.Scope, m *model.Model, v View, features 
 	var err error
 	encoded := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
 		var made []map[string]*tensor.Tensor
-		if made, err = c.encode(s, m, []Want{{v, missing}}); err != nil {
+		if made, err = c.encode(s, m, []Want{{View: v, Features: missing}}); err != nil {
 			return nil
 		}
 		tensors := make([]*tensor.Tensor, len(missing))

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"samtune/data"
 	"samtune/internal/tensor"
 	"samtune/internal/tensor/tensortest"
 	"samtune/model"
@@ -57,7 +58,12 @@ func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
 	m := lite(t, d)
 	dir := t.TempDir()
 	features := []string{model.Embedding}
-	views := []Want{{Whole(m, picture(1)), features}, {Whole(m, picture(2)), features}}
+	views := []Want{{View: Whole(m, picture(1)), Features: features}, {View: Whole(m, picture(2)), Features: features}}
+	reads := 0
+	views[1] = views[1].Later(func(string) (*data.Sample, error) { reads++; return picture(2), nil })
+	if views[1].Sample.Image != nil {
+		t.Error("a view whose picture is read later holds its pixels")
+	}
 	fill := func() *EmbeddingCache {
 		t.Helper()
 		c := &EmbeddingCache{Dir: dir, DType: tensor.Float16}
@@ -76,6 +82,9 @@ func TestCacheEncodesOnceAndMendsDamage(t *testing.T) {
 	first := content(t, dir)
 	if c := fill(); c.Encoded != 0 || c.Found != 2 {
 		t.Errorf("second: %d encoded, %d found", c.Encoded, c.Found)
+	}
+	if reads != 1 {
+		t.Errorf("the picture that is read later was read %d times, want once: when it was encoded", reads)
 	}
 	plain := &EmbeddingCache{Dir: dir, DType: tensor.Float16}
 	path := plain.path(plain.Key(m, views[0].View, model.Embedding))
@@ -162,7 +171,7 @@ func TestCacheThatCantBeWrittenSaysWhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &EmbeddingCache{Dir: file, DType: tensor.Float16}
-	err := c.Fill(context.Background(), m, []Want{{Whole(m, picture(1)), []string{model.Embedding}}}, func(int) {}, func() {})
+	err := c.Fill(context.Background(), m, []Want{{View: Whole(m, picture(1)), Features: []string{model.Embedding}}}, func(int) {}, func() {})
 	if err == nil || !bytes.Contains([]byte(err.Error()), []byte(file)) {
 		t.Errorf("error %v, want one that names %s", err, file)
 	}
@@ -174,7 +183,7 @@ func TestFillStopsWhenAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
-	if err := c.Fill(ctx, m, []Want{{Whole(m, picture(1)), []string{model.Embedding}}}, func(int) {}, func() {}); err != context.Canceled || c.Encoded != 0 {
+	if err := c.Fill(ctx, m, []Want{{View: Whole(m, picture(1)), Features: []string{model.Embedding}}}, func(int) {}, func() {}); err != context.Canceled || c.Encoded != 0 {
 		t.Errorf("error %v after %d views, want that of the context after none", err, c.Encoded)
 	}
 }
@@ -182,7 +191,7 @@ func TestFillStopsWhenAsked(t *testing.T) {
 func TestAViewIsEncodedOnce(t *testing.T) {
 	want := func(image string, x int, features ...string) Want {
 		g := model.NewGeometry(model.Rect{X: x, Width: 8, Height: 8}, 8)
-		return Want{View{Image: image, Geometry: g}, features}
+		return Want{View: View{Image: image, Geometry: g}, Features: features}
 	}
 	mirrored := want("a", 0, "late")
 	mirrored.Geometry.Mirror.X = true
@@ -207,7 +216,7 @@ func TestCacheOfTwoProcessesEncodesOnce(t *testing.T) {
 		m := lite(t, d)
 		var wants []Want
 		for k := range 4 {
-			wants = append(wants, Want{Whole(m, picture(uint64(k))), []string{model.Embedding}})
+			wants = append(wants, Want{View: Whole(m, picture(uint64(k))), Features: []string{model.Embedding}})
 		}
 		if i == 1 {
 			slices.Reverse(wants) // so that both want what the other has

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"samtune/data"
 	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/model"
@@ -17,6 +18,27 @@ import (
 type Want struct {
 	View
 	Features []string
+	read     func(id string) (*data.Sample, error)
+}
+
+// Later lets go of the picture's pixels, which read gives again when the view goes through the encoder: what is wanted of many pictures
+// takes no memory.
+func (w Want) Later(read func(id string) (*data.Sample, error)) Want {
+	w.Sample, w.read = &data.Sample{ID: w.Sample.ID}, read
+	return w
+}
+
+// open gives a view its picture back.
+func (w Want) open() (Want, error) {
+	if w.read == nil {
+		return w, nil
+	}
+	sample, err := w.read(w.Sample.ID)
+	if err == nil && sample == nil {
+		err = fmt.Errorf("encode %s: there is no case of that name any more", w.Sample.ID)
+	}
+	w.Sample, w.read = sample, nil
+	return w, err
 }
 
 // merge joins what is wanted of one and the same view, so that it goes through the encoder once.
@@ -30,7 +52,7 @@ func merge(wants []Want) []Want {
 		if !ok {
 			i = len(out)
 			at[k] = i
-			out = append(out, Want{View: w.View})
+			out = append(out, Want{View: w.View, read: w.read})
 		}
 		for _, f := range w.Features {
 			if f != model.Pixels && !slices.Contains(out[i].Features, f) { // pixels are made faster than they are read
@@ -175,6 +197,13 @@ func (f *filling) flush(ctx context.Context) error {
 // pass sends views through the encoder together and writes their features.
 func (f *filling) pass(wants []Want) error {
 	c := f.c
+	wants = slices.Clone(wants)
+	for i := range wants {
+		var err error
+		if wants[i], err = wants[i].open(); err != nil {
+			return err
+		}
+	}
 	return f.m.Device().Run(func(s *tensor.Scope) error {
 		out, err := f.encode(s, f.m, wants)
 		if err != nil {

@@ -53,7 +53,7 @@ func TestFillHalvesTheBatch(t *testing.T) {
 				return out, nil
 			}
 			for i := range c.views {
-				w := Want{Whole(m, picture(uint64(i+1))), []string{model.Embedding}}
+				w := Want{View: Whole(m, picture(uint64(i+1))), Features: []string{model.Embedding}}
 				if ok, err := locks.Try(cache.at(m, w.View)); !ok || err != nil {
 					t.Fatal(ok, err)
 				}

@@ -85,6 +85,7 @@ type fit struct {
 	opt     *AdamW
 	prompts map[[2]int]model.EncodedPrompts // by the size of a view within the input: computed once
 	state   state
+	saved   int // step of the checkpoint that was written or read last
 	resumed []int
 	log     *trainLog
 
@@ -219,7 +220,7 @@ func (f *fit) step() error {
 		return err
 	}
 	if improved || last || point.Step%c.CheckpointEvery == 0 {
-		if err := f.save(); err != nil {
+		if err := f.save(true); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,8 @@ const (
 	stateFile   = "state.json"
 )
 
-// save writes a checkpoint of the current step.
-func (f *fit) save() error {
+// save writes a checkpoint of the current step, at which one is due or, between two of those, training stops.
+func (f *fit) save(due bool) error {
 	var weights, moments []checkpoints.Tensor
 	if err := f.dev.Run(func(s *tensor.Scope) error {
 		weights, moments = f.opt.state(s)
@@ -32,17 +32,22 @@ func (f *fit) save() error {
 	}
 	meta := map[string]string{"decoder": f.job.Predictor.Decoder.Name(), "model": f.job.Predictor.Model.Spec.Name,
 		"base_sha256": f.job.Predictor.Model.SHA256}
-	return f.job.Store.Save(f.state.Step, f.state.Step == f.state.BestStep, map[string]func(io.Writer) error{
+	files := map[string]func(io.Writer) error{
 		WeightsFile: func(w io.Writer) error { return checkpoints.EncodeSafetensors(w, meta, weights) },
 		optimFile:   func(w io.Writer) error { return checkpoints.EncodeSafetensors(w, nil, moments) },
 		stateFile:   func(w io.Writer) error { _, err := w.Write(append(state, '\n')); return err },
-	})
+	}
+	f.saved = f.state.Step
+	if !due {
+		return f.job.Store.SaveBetween(f.state.Step, files)
+	}
+	return f.job.Store.Save(f.state.Step, f.state.Step == f.state.BestStep, files)
 }
 
 // stop saves a checkpoint because the run is interrupted and returns why.
 func (f *fit) stop(why error) error {
-	if f.state.Step > 0 {
-		if err := f.save(); err != nil {
+	if f.state.Step > f.saved {
+		if err := f.save(false); err != nil {
 			return err
 		}
 	}
@@ -81,7 +86,7 @@ func (f *fit) resume() error {
 	if err := f.dev.Run(func(s *tensor.Scope) error { return f.opt.restore(s, weights, moments, f.state.Step) }); err != nil {
 		return fmt.Errorf("resume from %q: %w", latest.Dir, err)
 	}
-	f.resumed = []int{f.state.Step}
+	f.saved, f.resumed = f.state.Step, []int{f.state.Step}
 	f.job.Resumed(f.state.Step)
 	return nil
 }
