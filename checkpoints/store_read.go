@@ -17,11 +17,9 @@ import (
 
 // Checkpoint is one whose manifest was verified.
 type Checkpoint struct {
-	Dir  string
-	Step int
-	best bool
-
-	between bool
+	Dir           string
+	Step          int
+	best, between bool
 }
 
 // Path returns the path of one of its files.

@@ -2,23 +2,22 @@ package experiment
 
 import (
 	"fmt"
-	"slices"
 
 	"samtune/data"
 )
 
 // pictureBytes bounds the pictures that stay in memory beside those that are trained on.
-const pictureBytes = 64 << 20
+const pictureBytes = 128 << 20
 
-// pictures are the cases of a benchmark, read when they are asked for. Those that a run trains on stay in memory, and of the others
-// those that were looked at last, as far as budget goes: a test set may be larger than the memory.
+// pictures are the cases of a benchmark, read when they are asked for. Those that a run trains on stay in memory, and so do the first
+// others, as far as budget goes, and the one that was read last: a test set may be larger than the memory. It is gone through from
+// the first case to the last many times, so that what was read long ago is needed next.
 type pictures struct {
 	read   data.Loader
 	budget int64
 
 	stay   map[string]*data.Sample
-	recent []*data.Sample // looked at last comes last
-	bytes  int64          // of recent
+	last   *data.Sample
 	hashes map[string]string
 }
 
@@ -31,10 +30,8 @@ func (p *pictures) get(id string) (*data.Sample, error) {
 	if s := p.stay[id]; s != nil {
 		return s, nil
 	}
-	if i := slices.IndexFunc(p.recent, func(s *data.Sample) bool { return s.ID == id }); i >= 0 {
-		s := p.recent[i]
-		p.recent = append(slices.Delete(p.recent, i, i+1), s)
-		return s, nil
+	if p.last != nil && p.last.ID == id {
+		return p.last, nil
 	}
 	s, err := p.read(id)
 	if err != nil || s == nil {
@@ -44,17 +41,15 @@ func (p *pictures) get(id string) (*data.Sample, error) {
 	if before, known := p.hashes[id]; known && before != hash {
 		return nil, fmt.Errorf("case %s: its picture was changed while the run went on: let it be as it was, or run again with what it is now", id)
 	}
-	p.hashes[id] = hash
-	p.recent = append(p.recent, s)
-	p.bytes += sizeOf(s)
-	for p.bytes > p.budget && len(p.recent) > 1 {
-		p.bytes -= sizeOf(p.recent[0])
-		p.recent = slices.Delete(p.recent, 0, 1)
+	p.hashes[id], p.last = hash, s
+	if size := sizeOf(s); size <= p.budget {
+		p.budget -= size
+		p.stay[id] = s
 	}
 	return s, nil
 }
 
-// keep lets cases stay in memory.
+// keep lets cases stay in memory, whatever the budget.
 func (p *pictures) keep(entries []data.Entry) error {
 	for _, e := range entries {
 		s, err := p.get(e.ID)
@@ -65,10 +60,6 @@ func (p *pictures) keep(entries []data.Entry) error {
 			return fmt.Errorf("case %s: the benchmark has none of that name", e.ID)
 		}
 		p.stay[e.ID] = s
-		if i := slices.Index(p.recent, s); i >= 0 {
-			p.bytes -= sizeOf(s)
-			p.recent = slices.Delete(p.recent, i, i+1)
-		}
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (a *app) sweep() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.runLocal(c.Context(), f.out, p, f.jobs, f.gpus, a.data); err != nil {
+			if err := a.runLocal(c.Context(), f.out, p, f.jobs, f.gpus); err != nil {
 				return err
 			}
 			return a.collectSweep(f.out, p)
@@ -186,6 +186,7 @@ func (a *app) sweepRun() *cobra.Command {
 		Example: "  samtune sweep run runs/sweep-drive --jobs 2\n  samtune sweep run runs/sweep-drive --index 7",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			a.leaveDataToPlan(c)
 			p, err := sweep.Read(args[0])
 			if err != nil {
 				return err
@@ -201,14 +202,14 @@ func (a *app) sweepRun() *cobra.Command {
 				if device == "cuda:0" { // what a plan calls a GPU of no number
 					device = "cuda"
 				}
-				if err := a.runLocal(c.Context(), args[0], p, jobs, gpusFor(device), a.dataGiven(c)); err != nil {
+				if err := a.runLocal(c.Context(), args[0], p, jobs, gpusFor(device)); err != nil {
 					return err
 				}
 				return a.collectSweep(args[0], p)
 			}
 			bar := newProgress(a.err, a.quiet)
 			defer bar.close()
-			env := sweep.Env{DataRoot: a.dataGiven(c), Version: versionText(), Command: commandLine(os.Args[1:]), Progress: bar}
+			env := sweep.Env{DataRoot: a.data, Version: versionText(), Command: commandLine(os.Args[1:]), Progress: bar}
 			switch {
 			case !encode:
 				return sweep.RunTask(c.Context(), args[0], p, index, env)
@@ -242,16 +243,15 @@ func arrayIndex() (index int, ok bool, err error) {
 	return 0, false, nil
 }
 
-// dataGiven is the folder of --data where it was given, else empty: a plan's own folder counts more than $SAMTUNE_DATA.
-func (a *app) dataGiven(c *cobra.Command) string {
-	if c.Flags().Changed("data") {
-		return a.data
+// leaveDataToPlan forgets $SAMTUNE_DATA: where --data was not given, a plan's own folder counts.
+func (a *app) leaveDataToPlan(c *cobra.Command) {
+	if !c.Flags().Changed("data") {
+		a.data = ""
 	}
-	return ""
 }
 
 // runLocal works through a plan with processes of this program, dealt out to GPUs where there are several.
-func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int, gpus []string, data string) error {
+func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int, gpus []string) error {
 	if jobs < 0 {
 		return fmt.Errorf("%w: --jobs is %d, want 0 or more", errUsage, jobs)
 	}
@@ -264,8 +264,8 @@ func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int,
 	l := &sweep.Local{Dir: dir, Plan: p, Jobs: jobs, GPUs: gpus, Progress: bar}
 	l.Start = func(ctx context.Context, gpu string, args []string, log string) error {
 		args = append([]string{"sweep", "run", dir}, args...)
-		if data != "" {
-			args = append(args, "--data", data)
+		if a.data != "" {
+			args = append(args, "--data", a.data)
 		}
 		return startSelf(ctx, self, gpu, args, log)
 	}

@@ -31,6 +31,7 @@ func (a *app) sweepSubmit() *cobra.Command {
 		Example: "  samtune sweep submit /lab/sweeps/drive --engine slurm\n  samtune sweep submit /lab/sweeps/drive --engine slurm --config cluster.toml --set engine.slurm.time=4:00:00 --dry-run",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			a.leaveDataToPlan(c)
 			dir, err := filepath.Abs(args[0])
 			if err != nil {
 				return fmt.Errorf("find the sweep's folder: %w", err)
@@ -50,9 +51,9 @@ func (a *app) sweepSubmit() *cobra.Command {
 			}
 			switch engine {
 			case engineSlurm:
-				return a.submitSlurm(c.Context(), s, settings.Slurm, a.dataGiven(c), dry)
+				return a.submitSlurm(c.Context(), s, settings.Slurm, dry)
 			case engineKubernetes:
-				return a.submitKubernetes(s, p, settings.Kubernetes, a.dataGiven(c))
+				return a.submitKubernetes(s, p, settings.Kubernetes)
 			}
 			return fmt.Errorf("%w: --engine is %q, want %s or %s", errUsage, engine, engineSlurm, engineKubernetes)
 		},
@@ -98,9 +99,9 @@ func engineSettings(cfg configs.Run, file string, set []string) (configs.Engine,
 }
 
 // taskCommand is what does one task of the sweep, started by a program of this name. Without a data folder the plan's is taken.
-func (a *app) taskCommand(program string, s sweep.Submission, data string) (string, error) {
+func (a *app) taskCommand(program string, s sweep.Submission) (string, error) {
 	args := []string{program, "sweep", "run", s.Dir}
-	for _, f := range []struct{ name, folder string }{{"--data", data}, {"--cache", a.cache}} {
+	for _, f := range []struct{ name, folder string }{{"--data", a.data}, {"--cache", a.cache}} {
 		if f.folder != "" {
 			folder, err := filepath.Abs(f.folder)
 			if err != nil {
@@ -112,12 +113,12 @@ func (a *app) taskCommand(program string, s sweep.Submission, data string) (stri
 	return shellLine(args), nil
 }
 
-func (a *app) submitSlurm(ctx context.Context, s sweep.Submission, cfg configs.Slurm, data string, dry bool) error {
+func (a *app) submitSlurm(ctx context.Context, s sweep.Submission, cfg configs.Slurm, dry bool) error {
 	self, err := launcher()
 	if err != nil {
 		return err
 	}
-	if s.Command, err = a.taskCommand(self, s, data); err != nil {
+	if s.Command, err = a.taskCommand(self, s); err != nil {
 		return err
 	}
 	if dry {
@@ -139,13 +140,13 @@ func (a *app) submitSlurm(ctx context.Context, s sweep.Submission, cfg configs.S
 	return err
 }
 
-func (a *app) submitKubernetes(s sweep.Submission, p *sweep.Plan, cfg configs.Kubernetes, data string) error {
+func (a *app) submitKubernetes(s sweep.Submission, p *sweep.Plan, cfg configs.Kubernetes) error {
 	var err error
-	if s.Command, err = a.taskCommand("samtune", s, data); err != nil {
+	if s.Command, err = a.taskCommand("samtune", s); err != nil {
 		return err
 	}
-	folders := map[string]string{"the folder of --cache": a.cache, "the folder of --data": data}
-	if data == "" {
+	folders := map[string]string{"the folder of --cache": a.cache, "the folder of --data": a.data}
+	if a.data == "" {
 		folders["the plan's data folder"] = p.Data
 	}
 	for _, setting := range p.Settings {
