@@ -52,10 +52,11 @@ def go_benchmark(settings, package, pattern, loops=1, **env):
         built.add(binary)
     anchored = "/".join(f"^{part}$" for part in pattern.split("/"))
     return Side("samtune", [binary, "-test.run=^$", "-test.bench=" + anchored, f"-test.benchtime={loops}x", "-test.timeout=0"],
-                {"SAMTUNE_BENCH_" + k: str(v) for k, v in env.items()}, REPO / package)
+                SETTLED | {"SAMTUNE_BENCH_" + k: str(v) for k, v in env.items()}, REPO / package)
 
 
 built = set()
+SETTLED = {"GOGC": "50", "MALLOC_ARENA_MAX": "2"}  # which the program sets for itself (cmd/samtune/settle.go)
 
 
 def python(settings, script, *arguments, name, **more):

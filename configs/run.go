@@ -99,7 +99,7 @@ type Eval struct {
 type Cache struct {
 	Dir   string `toml:"dir" doc:"folder of the feature cache; empty: samtune/features in the user's cache folder"`
 	DType string `toml:"dtype" range:"auto|float32|float16|bfloat16" doc:"element type of cached features: float16, bfloat16 or float32; auto: that of precision, but float16 for float32"`
-	Batch int    `toml:"batch" range:"[0,]" doc:"views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU"`
+	Batch int    `toml:"batch" range:"[0,]" doc:"views that go through the encoder at a time; 0: 8 on a GPU, on the CPU one for each thread as far as memory goes"`
 
 	BudgetGB float64 `toml:"budget_gb" range:"[0,]" doc:"disk space, 10^9 bytes, that the cache may take; what has no place is computed again when it is needed; 0: no bound"`
 }

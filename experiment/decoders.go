@@ -358,29 +358,22 @@ func (r *Run) test(ctx context.Context, f *fitted) error {
 		method = f.name
 	}
 	stage := r.opt.Progress.Begin("test", len(r.split.Test))
-	var rows []eval.CaseResult
-	for _, e := range r.split.Test {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		sample, err := r.pictures.get(e.ID)
+	rows := make([]eval.CaseResult, len(r.split.Test))
+	err := r.eachCase(ctx, ids(r.split.Test), func(s *tensor.Scope, i int, sample *data.Sample) error {
+		seg, err := f.segment(s, sample)
 		if err != nil {
 			return err
 		}
-		var seg *train.Segmentation
-		err = r.dev.Run(func(s *tensor.Scope) (err error) {
-			seg, err = f.segment(s, sample)
-			return err
-		})
-		if err != nil {
+		if rows[i], err = r.score(method, sample, seg); err != nil {
 			return err
 		}
-		row, err := r.score(method, sample, seg)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
-		stage.Add(1, fmt.Sprintf("%s Dice %s", sample.ID, three(row.Dice)))
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		stage.Add(1, fmt.Sprintf("%s Dice %s", sample.ID, three(rows[i].Dice)))
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	summary, err := r.tested(f, method, rows)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -83,6 +84,7 @@ type Run struct {
 	rows     []eval.CaseResult
 	wholes   []eval.VolumeResult // of the rows, where these are of slices
 	held     map[string]*held    // of segmentations by method, for the report and for volumes
+	mu       sync.Mutex          // of what test cases that are under way together share
 	lock     *flock.Flock
 	started  time.Time
 }

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"fmt"
+	"sync"
 
 	"samtune/data"
 )
@@ -16,6 +17,7 @@ type pictures struct {
 	read   data.Loader
 	budget int64
 
+	mu     sync.Mutex
 	stay   map[string]*data.Sample
 	last   *data.Sample
 	hashes map[string]string
@@ -25,8 +27,10 @@ func newPictures() *pictures {
 	return &pictures{budget: pictureBytes, stay: map[string]*data.Sample{}, hashes: map[string]string{}}
 }
 
-// get returns a case; nil where the benchmark has none of that name.
+// get returns a case; nil where the benchmark has none of that name. It may be called from several goroutines.
 func (p *pictures) get(id string) (*data.Sample, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if s := p.stay[id]; s != nil {
 		return s, nil
 	}

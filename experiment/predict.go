@@ -89,19 +89,8 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 	}
 	stage.End("")
 	stage = opt.Progress.Begin("predict", len(names))
-	for _, id := range names {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		sample, err := pictures.get(id)
-		if err != nil {
-			return err
-		}
-		var seg *train.Segmentation
-		err = dev.Run(func(s *tensor.Scope) (err error) {
-			seg, err = f.segment(s, sample)
-			return err
-		})
+	err = r.eachCase(ctx, names, func(s *tensor.Scope, _ int, sample *data.Sample) error {
+		seg, err := f.segment(s, sample)
 		if err != nil {
 			return err
 		}
@@ -109,10 +98,16 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 			seg.Mask.Pix[k] &= v
 			seg.Probability[k] *= float32(v)
 		}
-		if err := writeSegmentation(filepath.Join(opt.Out, id), seg); err != nil {
+		if err := writeSegmentation(filepath.Join(opt.Out, sample.ID), seg); err != nil {
 			return err
 		}
-		stage.Add(1, fmt.Sprintf("%s: %.1f %% inside", id, 100*float64(seg.Mask.Count())/float64(len(seg.Mask.Pix))))
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		stage.Add(1, fmt.Sprintf("%s: %.1f %% inside", sample.ID, 100*float64(seg.Mask.Count())/float64(len(seg.Mask.Pix))))
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	stage.End("")
 	return nil

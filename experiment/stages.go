@@ -111,13 +111,10 @@ func (r *Run) zeroShot(ctx context.Context) error {
 		return err
 	}
 	stage := r.opt.Progress.Begin("zero-shot", len(r.split.Test)*len(r.cfg.Eval.Prompts))
-	rows := map[string][]eval.CaseResult{}
+	answers := make([]map[string]eval.CaseResult, len(r.split.Test))
 	kinds := map[string]eval.Prompt{}
-	for _, e := range r.split.Test {
-		sample, err := r.pictures.get(e.ID)
-		if err != nil {
-			return err
-		}
+	err = r.eachCase(ctx, ids(r.split.Test), func(s *tensor.Scope, i int, sample *data.Sample) error {
+		answers[i] = map[string]eval.CaseResult{}
 		prompts, err := eval.Prompts(r.cfg.Eval.Prompts, sample, r.target, eval.PromptOptions{Points: r.cfg.Eval.OraclePoints, Grid: r.cfg.Eval.GridPoints, Seed: r.cfg.Seed})
 		if err != nil && !errors.Is(err, eval.ErrNoPrompt) { // a case without truth has no oracle prompts
 			return err
@@ -126,13 +123,24 @@ func (r *Run) zeroShot(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			row, err := r.prompted(p, sample, prompt)
+			answers[i][prompt.Kind], err = r.remembered(prompt.Kind, sample, func() (*train.Segmentation, error) { return p.Prompted(s, sample, prompt) })
 			if err != nil {
 				return err
 			}
+			r.mu.Lock()
 			kinds[prompt.Kind] = prompt
-			rows[prompt.Kind] = append(rows[prompt.Kind], row)
 			stage.Add(1, "")
+			r.mu.Unlock()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	rows := map[string][]eval.CaseResult{}
+	for _, of := range answers {
+		for kind, row := range of {
+			rows[kind] = append(rows[kind], row)
 		}
 	}
 	summary := ""
@@ -148,21 +156,28 @@ func (r *Run) zeroShot(ctx context.Context) error {
 		r.rows = append(r.rows, rows[kind]...)
 		summary += fmt.Sprintf("%s %s   ", m.Label, three(m.Dice.Mean))
 	}
-	if err := r.trivial(); err != nil {
+	if err := r.trivial(ctx); err != nil {
 		return err
 	}
 	stage.End(fmt.Sprintf("Dice: %s%s %s", summary, r.results.Trivial.Method.Label, three(r.results.Trivial.Dice)))
 	return nil
 }
 
-// prompted segments and scores a test case with one prompt.
-func (r *Run) prompted(p *train.Predictor, sample *data.Sample, prompt eval.Prompt) (eval.CaseResult, error) {
-	return r.remembered(prompt.Kind, sample, func() (seg *train.Segmentation, err error) {
-		err = r.dev.Run(func(s *tensor.Scope) (err error) {
-			seg, err = p.Prompted(s, sample, prompt)
+// casesTogether bounds the test cases that are under way at a time.
+const casesTogether = 8
+
+// eachCase calls f for each of some cases, on a CPU several at a time, each with a scope of its own; r.mu guards what they share. On one
+// thread each they take less time, and scores are computed meanwhile.
+func (r *Run) eachCase(ctx context.Context, names []string, f func(s *tensor.Scope, i int, sample *data.Sample) error) error {
+	return r.dev.Each(len(names), casesTogether, func(s *tensor.Scope, i int) error {
+		if err := ctx.Err(); err != nil {
 			return err
-		})
-		return seg, err
+		}
+		sample, err := r.pictures.get(names[i])
+		if err != nil {
+			return err
+		}
+		return f(s, i, sample)
 	})
 }
 
@@ -186,18 +201,14 @@ func (r *Run) remembered(method string, sample *data.Sample, segment func() (*tr
 }
 
 // trivial scores the baseline that calls the whole valid region foreground.
-func (r *Run) trivial() error {
-	var rows []eval.CaseResult
-	for _, e := range r.split.Test {
-		sample, err := r.pictures.get(e.ID)
-		if err != nil {
-			return err
-		}
-		row, err := r.remembered(eval.MethodTrivial, sample, func() (*train.Segmentation, error) { return &train.Segmentation{Mask: sample.Valid}, nil })
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
+func (r *Run) trivial(ctx context.Context) error {
+	rows := make([]eval.CaseResult, len(r.split.Test))
+	err := r.eachCase(ctx, ids(r.split.Test), func(_ *tensor.Scope, i int, sample *data.Sample) (err error) {
+		rows[i], err = r.remembered(eval.MethodTrivial, sample, func() (*train.Segmentation, error) { return &train.Segmentation{Mask: sample.Valid}, nil })
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	r.results.Trivial = eval.TrivialOf(rows, r.cfg.Seed)
 	r.rows = append(r.rows, rows...)
@@ -227,6 +238,8 @@ func (r *Run) histogram(sample *data.Sample, seg *train.Segmentation) *eval.Hist
 // hold keeps what is asked of a segmentation later: the mask, packed, where the method is one that may be shown in pictures or the
 // picture is a slice of a volume, and the counts of its probabilities.
 func (r *Run) hold(method string, sample *data.Sample, mask *data.Mask, h *eval.Histogram) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.held == nil {
 		r.held = map[string]*held{}
 	}

@@ -136,8 +136,8 @@ func (sp *Spec) upscale(s *tensor.Scope, w Weights, src, hyper *tensor.Tensor) *
 		return s.Linear(x, spreadLinear(s, w.get(s, up+layer+".weight")), four)
 	}
 	x := s.Reshape(spread(src, "0"), batch, grid*grid*4, ch/4)
-	x = s.GELU(layerNorm(s, w, up+"1", x, 1e-6))
-	x = s.GELU(s.Reshape(spread(x, "3"), batch, grid*grid*16, ch/8))
+	x = gelu(s, layerNorm(s, w, up+"1", x, 1e-6))
+	x = gelu(s, s.Reshape(spread(x, "3"), batch, grid*grid*16, ch/8))
 	// In this order of factors the gradient that GELU gets is contiguous: libtorch 2.1's kernel is wrong on others.
 	x = s.Matmul(x, s.Transpose(hyper, 1, 2)) // [B, grid*grid*16, M], the pixels as y, x, dy1, dx1, dy2, dx2
 	x = s.Reshape(x, batch, grid, grid, 2, 2, 2, 2, masks)
@@ -205,15 +205,17 @@ func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.
 
 // attention is SAM's multi-head attention with its down-projection: q [B, Nq, dim], k and v [B, Nk, dim].
 func attention(s *tensor.Scope, w Weights, name string, heads int64, q, k, v *tensor.Tensor) *tensor.Tensor {
-	separate := func(x *tensor.Tensor, proj string) *tensor.Tensor {
-		x = linear(s, w, name+"."+proj, x)
-		d := x.Shape()
-		return s.Transpose(s.Reshape(x, d[0], d[1], heads, d[2]/heads), 1, 2)
-	}
-	qh, kh, vh := separate(q, "q_proj"), separate(k, "k_proj"), separate(v, "v_proj")
-	d := qh.Shape()
-	scores := s.MulScalar(s.Matmul(qh, s.Transpose(kh, 2, 3)), 1/math.Sqrt(float64(d[3])))
-	out := s.Matmul(s.Softmax(scores, -1), vh)
-	out = s.Reshape(s.Transpose(out, 1, 2), d[0], d[2], d[1]*d[3])
-	return linear(s, w, name+".out_proj", out)
+	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
+		separate := func(x *tensor.Tensor, proj string) *tensor.Tensor {
+			x = linear(s, w, name+"."+proj, x)
+			d := x.Shape()
+			return s.Transpose(s.Reshape(x, d[0], d[1], heads, d[2]/heads), 1, 2)
+		}
+		qh, kh, vh := separate(q, "q_proj"), separate(k, "k_proj"), separate(v, "v_proj")
+		d := qh.Shape()
+		scores := s.MulScalar(s.Matmul(qh, s.Transpose(kh, 2, 3)), 1/math.Sqrt(float64(d[3])))
+		out := s.Matmul(s.Softmax(scores, -1), vh)
+		out = s.Reshape(s.Transpose(out, 1, 2), d[0], d[2], d[1]*d[3])
+		return linear(s, w, name+".out_proj", out)
+	})
 }

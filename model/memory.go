@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"samtune/internal/machine"
 	"samtune/internal/tensor"
 )
 
@@ -44,4 +45,18 @@ func (sp *Spec) fits(dev *tensor.Device, free func() (int64, error)) error {
 			ErrMemory, sp.Title, need>>20, weights>>20, encoding>>20, have>>20)
 	}
 	return nil
+}
+
+// Together is how many pictures are encoded at a time on the CPU, each by some of the threads: one for each thread, as far as what is
+// free of the machine's memory goes.
+func (m *Model) Together() int {
+	if m.enc == nil {
+		return 1
+	}
+	_, encoding := m.Spec.Memory()
+	free, err := machine.Memory()
+	if err != nil {
+		return m.dev.Threads() // as in fits
+	}
+	return max(1, min(m.dev.Threads(), int(free*3/4/encoding)))
 }

@@ -177,11 +177,7 @@ func (v *tinyViT) depthwise(s *tensor.Scope, name string, x *tensor.Tensor, stri
 
 // convBlock is an inverted bottleneck with a shortcut (MBConv).
 func (v *tinyViT) convBlock(s *tensor.Scope, name string, x *tensor.Tensor) *tensor.Tensor {
-	y := linear(s, v.w, name+"conv1", x)
-	s.GELUInto(y)
-	y = v.depthwise(s, name+"conv2", y, 1)
-	s.GELUInto(y)
-	y = linear(s, v.w, name+"conv3", y)
+	y := v.bottleneck(s, name, x, 1)
 	s.AddInto(y, x)
 	s.GELUInto(y)
 	return y
@@ -189,9 +185,17 @@ func (v *tinyViT) convBlock(s *tensor.Scope, name string, x *tensor.Tensor) *ten
 
 // merge brings one stage's grid and channels to the next one's.
 func (v *tinyViT) merge(s *tensor.Scope, st stage, x *tensor.Tensor) *tensor.Tensor {
-	y := gelu(s, linear(s, v.w, st.name+"downsample.conv1", x))
-	y = gelu(s, v.depthwise(s, st.name+"downsample.conv2", y, int64(st.stride)))
-	return linear(s, v.w, st.name+"downsample.conv3", y)
+	return v.bottleneck(s, st.name+"downsample.", x, int64(st.stride))
+}
+
+// bottleneck is two linear layers with a depthwise convolution between them.
+func (v *tinyViT) bottleneck(s *tensor.Scope, name string, x *tensor.Tensor, stride int64) *tensor.Tensor {
+	wide := v.w.get(s, name+"conv1.weight").Shape()[0]
+	return inStrips(s, x, wide, 1, stride, func(s *tensor.Scope, x *tensor.Tensor) *tensor.Tensor {
+		y := gelu(s, linear(s, v.w, name+"conv1", x))
+		y = gelu(s, v.depthwise(s, name+"conv2", y, stride))
+		return linear(s, v.w, name+"conv3", y)
+	})
 }
 
 // block is windowed attention, a depthwise convolution and a perceptron, each with a shortcut but the
@@ -204,10 +208,40 @@ func (v *tinyViT) block(s *tensor.Scope, name string, st stage, x *tensor.Tensor
 	})
 	y = s.Add(y, x)
 	y = v.depthwise(s, name+"local_conv", y, 1)
-	h := gelu(s, linear(s, v.w, name+"mlp.fc1", layerNorm(s, v.w, name+"mlp.norm", y, 1e-5)))
-	h = linear(s, v.w, name+"mlp.fc2", h)
+	wide := v.w.get(s, name+"mlp.fc1.weight").Shape()[0]
+	h := inStrips(s, y, wide, 0, 1, func(s *tensor.Scope, y *tensor.Tensor) *tensor.Tensor {
+		h := gelu(s, linear(s, v.w, name+"mlp.fc1", layerNorm(s, v.w, name+"mlp.norm", y, 1e-5)))
+		return linear(s, v.w, name+"mlp.fc2", h)
+	})
 	s.AddInto(h, y)
 	return h
+}
+
+// stripFloats bounds what is made at a time of a map that is widened on the way from one layer to another: it stays in a processor's
+// cache so, and memory holds a strip of it instead of the whole.
+const stripFloats = 2 << 20
+
+// inStrips returns f of x [B, H, W, C], some rows at a time on a CPU. f widens x to so many channels; a row of its result depends on
+// every stride-th row of x and on so many above and below as it reaches, with zeros beyond the edges.
+func inStrips(s *tensor.Scope, x *tensor.Tensor, channels, reach, stride int64, f func(s *tensor.Scope, x *tensor.Tensor) *tensor.Tensor) *tensor.Tensor {
+	d := x.Shape()
+	step := max(stripFloats/(d[0]*d[2]*channels*stride), 1)
+	out := (d[1] + stride - 1) / stride
+	if step >= out || s.Device().CUDA() || x.Differentiable() {
+		return f(s, x)
+	}
+	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
+		var strips []*tensor.Tensor
+		for from := int64(0); from < out; from += step {
+			rows := min(step, out-from)
+			above := min(from, reach)
+			first, end := (from-above)*stride, min((from+rows-1)*stride+reach+1, d[1])
+			strips = append(strips, s.Block(func(s *tensor.Scope) *tensor.Tensor {
+				return s.Narrow(f(s, s.Narrow(x, 1, first, end-first)), 1, above, rows)
+			}))
+		}
+		return s.Cat(1, strips...)
+	})
 }
 
 // partition cuts x [B, H, W, C], padded with zeros to whole windows, into [B*windows, window^2, C] and
@@ -233,10 +267,15 @@ func roundUp(n, multiple int64) int64 { return (n + multiple - 1) / multiple * m
 func (v *tinyViT) attend(s *tensor.Scope, name string, heads int64, x *tensor.Tensor) *tensor.Tensor {
 	d := x.Shape()
 	width := d[2] / heads
-	qkv := linear(s, v.w, name+"qkv", layerNorm(s, v.w, name+"norm", x, 1e-5))
-	qkv = s.Permute(s.Reshape(qkv, d[0], d[1], heads, 3*width), 0, 2, 1, 3) // [windows, heads, N, 3*width]
-	q, k, val := s.Narrow(qkv, 3, 0, width), s.Narrow(qkv, 3, width, width), s.Narrow(qkv, 3, 2*width, width)
-	out := windowAttention(s, q, k, val, v.w.get(s, name+"attention_biases"))
-	out = s.Reshape(s.Transpose(out, 1, 2), d[0], d[1], d[2])
-	return linear(s, v.w, name+"proj", out)
+	y := inStrips(s, s.Reshape(x, 1, d[0], d[1], d[2]), 3*d[2], 0, 1, func(s *tensor.Scope, x *tensor.Tensor) *tensor.Tensor {
+		windows := x.Shape()[1]
+		x = s.Reshape(x, windows, d[1], d[2])
+		qkv := linear(s, v.w, name+"qkv", layerNorm(s, v.w, name+"norm", x, 1e-5))
+		qkv = s.Permute(s.Reshape(qkv, windows, d[1], heads, 3*width), 0, 2, 1, 3) // [windows, heads, N, 3*width]
+		q, k, val := s.Narrow(qkv, 3, 0, width), s.Narrow(qkv, 3, width, width), s.Narrow(qkv, 3, 2*width, width)
+		out := windowAttention(s, q, k, val, v.w.get(s, name+"attention_biases"))
+		out = s.Reshape(s.Transpose(out, 1, 2), windows, d[1], d[2])
+		return s.Reshape(linear(s, v.w, name+"proj", out), 1, windows, d[1], d[2])
+	})
+	return s.Reshape(y, d...)
 }

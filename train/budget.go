@@ -19,14 +19,15 @@ type usage struct {
 	full  bool            // there is nothing left that may be given up
 }
 
-// use begins the use of the folder, before anything is read there. Where that can't be noted, as in another user's folder, files are
+// begin begins the use of the folder, before anything is read there. Where that can't be noted, as in another user's folder, files are
 // used all the same: one that is removed is computed again.
-func (c *EmbeddingCache) use() *usage {
+func (c *EmbeddingCache) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.disk == nil {
 		c.disk = &usage{total: -1, mine: map[string]bool{}}
 		c.disk.noted, _ = featurecache.Begin(context.Background(), c.Dir)
 	}
-	return c.disk
 }
 
 // Close ends the use of the folder: what was used may be pruned from then on.
@@ -38,9 +39,11 @@ func (c *EmbeddingCache) Close() {
 }
 
 // touch marks a file as used, once.
-func (u *usage) touch(path string) {
-	if !u.mine[path] {
-		u.mine[path] = true
+func (c *EmbeddingCache) touch(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.disk.mine[path] {
+		c.disk.mine[path] = true
 		featurecache.Touch(path)
 	}
 }
@@ -60,7 +63,10 @@ func (c *EmbeddingCache) reserve(size int64) (bool, error) {
 	if c.Budget <= 0 {
 		return true, nil
 	}
-	u := c.use()
+	c.begin()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.disk
 	if u.total < 0 {
 		files, err := c.files()
 		if err != nil {

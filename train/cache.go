@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"samtune/checkpoints"
@@ -31,7 +32,7 @@ type View struct {
 type EmbeddingCache struct {
 	Dir    string
 	DType  tensor.DType // Float16, BFloat16 or Float32
-	Batch  int          // views that go through the encoder together; 0: 1 on the CPU, 8 on a GPU
+	Batch  int          // views that go through the encoder at a time; 0: 8 on a GPU, on the CPU one for each thread as far as memory goes
 	Budget int64        // bytes that Dir may hold; 0: no bound
 	// Smaller is told that views went through the encoder that many at a time from now on, since more of them ran out of memory.
 	Smaller func(batch int)
@@ -44,6 +45,7 @@ type EmbeddingCache struct {
 	Homeless int // views that Fill left out because the budget had no place for them
 	images   map[string]bool
 	disk     *usage
+	mu       sync.Mutex // of all that is counted, while several views are read or encoded
 }
 
 // EncodedImages is how many different pictures went through the encoder.
@@ -104,6 +106,8 @@ func (c *EmbeddingCache) has(m *model.Model, w Want) (bool, error) {
 // lost says whether an error of read means that the content has to be computed again.
 func (c *EmbeddingCache) lost(err error) bool {
 	if errors.Is(err, checkpoints.ErrCorrupt) || errors.Is(err, checkpoints.ErrFormat) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.Damaged++
 		return true
 	}
@@ -127,13 +131,22 @@ func (c *EmbeddingCache) encode(s *tensor.Scope, m *model.Model, wants []Want) (
 		for _, name := range w.Features {
 			out[i][name] = s.ToDType(s.Narrow(features[name], 0, int64(i), 1), c.DType)
 		}
-		if c.images == nil {
-			c.images = map[string]bool{}
-		}
-		c.images[w.Image] = true
-		c.Encoded++
 	}
+	c.count(wants)
 	return out, nil
+}
+
+// count counts views that went through the encoder.
+func (c *EmbeddingCache) count(wants []Want) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.images == nil {
+		c.images = map[string]bool{}
+	}
+	for _, w := range wants {
+		c.images[w.Image] = true
+	}
+	c.Encoded += len(wants)
 }
 
 func (c *EmbeddingCache) element() checkpoints.DType {
@@ -148,7 +161,7 @@ func (c *EmbeddingCache) element() checkpoints.DType {
 
 // write keeps one tensor.
 func (c *EmbeddingCache) write(path, name string, dtype checkpoints.DType, shape []int64, data []byte) error {
-	u := c.use()
+	c.begin()
 	t := checkpoints.Tensor{Info: checkpoints.Info{Name: name, DType: dtype, Shape: shape}, Data: data}
 	err := featurecache.Write(path, c.Benchmark, t)
 	if errors.Is(err, syscall.ENOSPC) {
@@ -157,7 +170,7 @@ func (c *EmbeddingCache) write(path, name string, dtype checkpoints.DType, shape
 	if err != nil {
 		return fmt.Errorf("cache features: %w", err)
 	}
-	u.touch(path)
+	c.touch(path)
 	return nil
 }
 
@@ -172,10 +185,10 @@ func (c *EmbeddingCache) keep(path, name string, dtype checkpoints.DType, shape 
 
 // read verifies what write kept and gives use its shape and bytes, which are memory-mapped.
 func (c *EmbeddingCache) read(path, name string, dtype checkpoints.DType, use func(shape []int64, data []byte) error) error {
-	u := c.use()
+	c.begin()
 	err := featurecache.Read(path, name, dtype, use)
 	if err == nil {
-		u.touch(path)
+		c.touch(path)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"samtune/data"
 	"samtune/internal/featurecache"
@@ -84,12 +85,13 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 		return err
 	}
 	defer locks.Close()
-	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done, encode: c.encode}
-	if f.batch == 0 {
-		f.batch = 1
-		if m.Device().CUDA() {
-			f.batch = 8
-		}
+	f := &filling{c: c, m: m, locks: locks, stack: m.Device().CUDA(), batch: c.Batch, done: done, encode: c.encode}
+	switch {
+	case f.batch > 0:
+	case f.stack:
+		f.batch = 8
+	default:
+		f.batch = m.Together()
 	}
 	var elsewhere []Want
 	for _, w := range wants {
@@ -127,9 +129,11 @@ type filling struct {
 	c       *EmbeddingCache
 	m       *model.Model
 	locks   *featurecache.Locks
+	stack   bool // a batch goes through the encoder as one, not each view on a thread of its own
 	batch   int
-	missing []Want // locked, to go through the encoder together
+	missing []Want // locked, to go through the encoder
 	done    func()
+	mu      sync.Mutex // of locks and done, while several views are under way
 	encode  func(s *tensor.Scope, m *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error)
 }
 
@@ -152,27 +156,31 @@ func (f *filling) add(ctx context.Context, w Want) error {
 		f.done()
 		return nil
 	}
-	if len(f.missing) > 0 && !slices.Equal(f.missing[0].Features, w.Features) {
+	if f.stack && len(f.missing) > 0 && !slices.Equal(f.missing[0].Features, w.Features) {
 		if err := f.flush(ctx); err != nil {
 			return err
 		}
 	}
-	if f.missing = append(f.missing, w); len(f.missing) >= f.batch {
+	if f.missing = append(f.missing, w); len(f.missing) >= f.full() {
 		return f.flush(ctx)
 	}
 	return nil
 }
 
-// flush sends what is missing through the encoder: all together, or where that runs out of memory fewer at a time.
+// full is how many views are gathered before they go through the encoder: some for each thread, so that none waits for long.
+func (f *filling) full() int {
+	if f.stack {
+		return f.batch
+	}
+	return 4 * f.batch
+}
+
+// flush sends what is missing through the encoder: as many at a time as a batch has, or where that runs out of memory fewer.
 func (f *filling) flush(ctx context.Context) error {
 	for len(f.missing) > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := min(f.batch, len(f.missing))
-		err := f.pass(f.missing[:n])
-		if errors.Is(err, tensor.ErrMemory) && n > 1 {
-			f.batch = (n + 1) / 2
+		err := f.pass(ctx)
+		if errors.Is(err, tensor.ErrMemory) && min(f.batch, len(f.missing)) > 1 {
+			f.batch = (min(f.batch, len(f.missing)) + 1) / 2
 			if f.c.Smaller != nil {
 				f.c.Smaller(f.batch)
 			}
@@ -185,37 +193,61 @@ func (f *filling) flush(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, w := range f.missing[:n] {
-			f.locks.Free(f.c.at(f.m, w.View))
-			f.done()
-		}
-		f.missing = slices.Delete(f.missing, 0, n)
 	}
 	return nil
 }
 
-// pass sends views through the encoder together and writes their features.
-func (f *filling) pass(wants []Want) error {
-	c := f.c
-	wants = slices.Clone(wants)
+// pass sends views through the encoder: stacked, or each on a thread of its own. What is written is no longer missing, also where another
+// view fails.
+func (f *filling) pass(ctx context.Context) error {
+	size, together := 1, f.batch
+	if f.stack {
+		size, together = f.batch, 1
+	}
+	groups := slices.Collect(slices.Chunk(f.missing, size))
+	written := make([]bool, len(groups))
+	err := f.m.Device().Each(len(groups), together, func(s *tensor.Scope, i int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := f.group(s, groups[i])
+		written[i] = err == nil
+		return err
+	})
+	f.missing = nil
+	for i, group := range groups {
+		if !written[i] {
+			f.missing = append(f.missing, group...)
+		}
+	}
+	return err
+}
+
+// group sends views through the encoder as one and writes their features.
+func (f *filling) group(s *tensor.Scope, group []Want) error {
+	c, wants := f.c, slices.Clone(group)
 	for i := range wants {
 		var err error
 		if wants[i], err = wants[i].open(); err != nil {
 			return err
 		}
 	}
-	return f.m.Device().Run(func(s *tensor.Scope) error {
-		out, err := f.encode(s, f.m, wants)
-		if err != nil {
-			return err
-		}
-		for i, w := range wants {
-			for _, name := range w.Features {
-				if err := c.write(c.path(c.Key(f.m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
-					return err
-				}
+	out, err := f.encode(s, f.m, wants)
+	if err != nil {
+		return err
+	}
+	for i, w := range wants {
+		for _, name := range w.Features {
+			if err := c.write(c.path(c.Key(f.m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
+				return err
 			}
 		}
-		return nil
-	})
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range wants {
+		f.locks.Free(f.c.at(f.m, w.View))
+		f.done()
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"samtune/data"
 	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
 	"samtune/internal/tensor/tensortest"
@@ -40,7 +41,7 @@ func TestFillHalvesTheBatch(t *testing.T) {
 			}
 			defer locks.Close()
 			done := 0
-			f := &filling{c: cache, m: m, locks: locks, batch: c.batch, done: func() { done++ }}
+			f := &filling{c: cache, m: m, locks: locks, stack: true, batch: c.batch, done: func() { done++ }}
 			f.encode = func(s *tensor.Scope, _ *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error) {
 				passes = append(passes, len(wants))
 				if len(wants) > c.room {
@@ -73,5 +74,57 @@ func TestFillHalvesTheBatch(t *testing.T) {
 				t.Errorf("passes %v, smaller %v, want %v and %v", passes, smaller, c.passes, c.smaller)
 			}
 		})
+	}
+}
+
+// TestFillIsTheSameOnAnyThreads fills the cache one view at a time and several at a time.
+func TestFillIsTheSameOnAnyThreads(t *testing.T) {
+	var want map[string][]byte
+	for _, threads := range []int{1, 2, 3} {
+		m := small(t, tensortest.Threads(t, threads))
+		c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float32}
+		var wants []Want
+		for i := range uint64(7) {
+			wants = append(wants, Want{View: Whole(m, picture(i+1)), Features: []string{model.Embedding, model.Stage0}})
+		}
+		done := 0
+		if err := c.Fill(context.Background(), m, wants, func(int) {}, func() { done++ }); err != nil {
+			t.Fatal(err)
+		}
+		if c.Encoded != 7 || c.EncodedImages() != 7 || done != 7 {
+			t.Errorf("%d threads: %d views of %d pictures encoded, %d done, want 7", threads, c.Encoded, c.EncodedImages(), done)
+		}
+		c.Close()
+		got := content(t, c.Dir)
+		if want == nil {
+			want = got
+		}
+		sameContent(t, fmt.Sprint(threads, " threads"), got, want)
+	}
+}
+
+// TestFillKeepsWhatWasDone lets a picture in the midst of others be unreadable.
+func TestFillKeepsWhatWasDone(t *testing.T) {
+	m := small(t, tensortest.CPU(t))
+	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
+	gone := errors.New("it is gone")
+	var wants []Want
+	for i := range uint64(6) {
+		w := Want{View: Whole(m, picture(i+1)), Features: []string{model.Embedding}}
+		wants = append(wants, w.Later(func(string) (*data.Sample, error) {
+			if i == 3 {
+				return nil, gone
+			}
+			return picture(i + 1), nil
+		}))
+	}
+	err := c.Fill(context.Background(), m, wants, func(int) {}, func() {})
+	if !errors.Is(err, gone) || c.Encoded < 3 {
+		t.Errorf("error %v after %d views, want that of the fourth picture after the three before it", err, c.Encoded)
+	}
+	again := &EmbeddingCache{Dir: c.Dir, DType: tensor.Float16}
+	wants = slices.Delete(wants, 3, 4)
+	if err := again.Fill(context.Background(), m, wants, func(int) {}, func() {}); err != nil || again.Found != c.Encoded {
+		t.Errorf("error %v, %d views found, want the %d that were encoded", err, again.Found, c.Encoded)
 	}
 }

@@ -1,7 +1,7 @@
 // Package tensor is the only package that imports gotch: a small tensor type over its libtch calls,
 // without finalizers. Tensors live in a Scope and are freed when it closes, unless they are kept.
-// All work runs on one locked OS thread for each Device, because libtorch's errors, grad mode and
-// thread count are thread-local.
+// All work of a Device runs on one locked OS thread, or on several that do equal parts side by side, because libtorch's errors,
+// grad mode and thread count are thread-local.
 package tensor
 
 import (
@@ -30,6 +30,9 @@ type Device struct {
 	threads int
 	jobs    chan job
 	closed  sync.Once
+
+	helpers int         // threads beside the device's own that Each has started
+	parts   chan func() // what they do
 }
 
 type job struct {
@@ -51,7 +54,7 @@ func Open(spec string, threads int) (*Device, error) {
 	if threads == 0 {
 		threads = runtime.NumCPU()
 	}
-	d := &Device{index: index, threads: threads, jobs: make(chan job)}
+	d := &Device{index: index, threads: threads, jobs: make(chan job), parts: make(chan func())}
 	go d.work()
 	return d, nil
 }
@@ -145,6 +148,7 @@ func (d *Device) Close() {
 
 func (d *Device) work() {
 	runtime.LockOSThread()
+	defer close(d.parts)
 	setThreads(d.threads)
 	setGrad(false)
 	for j := range d.jobs {

@@ -4,6 +4,7 @@ package tensor
 #cgo LDFLAGS: -ldl
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -56,6 +57,9 @@ func setGrad(on bool) bool {
 	}
 	return C.at_grad_set_enabled(v) == 1
 }
+
+// giveBack returns memory that was freed to the system: what one thread freed is of no use to the others otherwise.
+func giveBack() { C.malloc_trim(0) }
 
 func goString(p unsafe.Pointer) string {
 	defer C.free(p)
