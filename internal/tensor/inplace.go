@@ -41,7 +41,7 @@ func (s *Scope) ShiftInto(dst *Tensor, v float64) {
 
 // GELUInto applies the exact GELU in place: only without autograd.
 func (s *Scope) GELUInto(dst *Tensor) {
-	s.inPlace("gelu_", func(o *lib.Ctensor) { lib.AtgGelu_(o, dst.c, "none") })
+	s.inPlace("gelu_", func(o *lib.Ctensor) { geluInto(o, dst) })
 }
 
 // ClampInto bounds the elements of dst.

@@ -7,6 +7,7 @@ package tensor
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Symbols of gotch's libtch that its Go package does not export, or exports wrongly.
 int at_grad_set_enabled(int);
@@ -15,6 +16,8 @@ int atc_cuda_device_count();
 void samtune_repeatable();
 void *at_data_ptr(void *);
 void **atg_split_with_sizes(void *, int64_t *, int, int64_t);
+void atg_gelu(void **, void *, const char *, int);
+void atg_gelu_(void **, void *, const char *, int);
 
 static const char *open_global(const char *name) {
 	return dlopen(name, RTLD_NOW | RTLD_GLOBAL) ? NULL : dlerror();
@@ -57,6 +60,17 @@ func setGrad(on bool) bool {
 	}
 	return C.at_grad_set_enabled(v) == 1
 }
+
+// gelu and geluInto are libtorch's exact GELU. Gotch's wrappers of operations that take a string never free the copy that they make of it.
+func gelu(out *lib.Ctensor, t *Tensor) {
+	C.atg_gelu((*unsafe.Pointer)(unsafe.Pointer(out)), unsafe.Pointer(t.c), exact, C.int(C.strlen(exact)))
+}
+
+func geluInto(out *lib.Ctensor, t *Tensor) {
+	C.atg_gelu_((*unsafe.Pointer)(unsafe.Pointer(out)), unsafe.Pointer(t.c), exact, C.int(C.strlen(exact)))
+}
+
+var exact = C.CString("none") // the kind of approximation
 
 // giveBack returns memory that was freed to the system: what one thread freed is of no use to the others otherwise.
 func giveBack() { C.malloc_trim(0) }

@@ -85,7 +85,7 @@ func (s *Scope) ReLU(a *Tensor) *Tensor {
 
 // GELU returns the exact (erf) Gaussian error linear unit.
 func (s *Scope) GELU(a *Tensor) *Tensor {
-	return s.made("gelu", func(o *lib.Ctensor) { lib.AtgGelu(o, a.c, "none") })
+	return s.made("gelu", func(o *lib.Ctensor) { gelu(o, a) })
 }
 
 // Softmax normalises exp(a) along dim.
