@@ -367,8 +367,6 @@ func (r *Run) test(ctx context.Context, f *fitted) error {
 		if rows[i], err = r.score(method, sample, seg); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		stage.Add(1, fmt.Sprintf("%s Dice %s", sample.ID, three(rows[i].Dice)))
 		return nil
 	})

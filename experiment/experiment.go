@@ -29,7 +29,7 @@ import (
 var ErrFinished = errors.New("finished run found")
 
 // Progress shows how far a run is. Begin starts a stage of total parts (0: not countable) and returns
-// what is called after each part with a remark and, at the end, what ends the stage.
+// what is called after each part with a remark, perhaps from several goroutines, and, at the end, what ends the stage.
 type Progress interface {
 	Note(stage, text string)
 	Begin(stage string, total int) Stage

@@ -101,8 +101,6 @@ func Predict(ctx context.Context, opt PredictOptions) error {
 		if err := writeSegmentation(filepath.Join(opt.Out, sample.ID), seg); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		stage.Add(1, fmt.Sprintf("%s: %.1f %% inside", sample.ID, 100*float64(seg.Mask.Count())/float64(len(seg.Mask.Pix))))
 		return nil
 	})

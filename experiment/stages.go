@@ -129,8 +129,8 @@ func (r *Run) zeroShot(ctx context.Context) error {
 			}
 			r.mu.Lock()
 			kinds[prompt.Kind] = prompt
-			stage.Add(1, "")
 			r.mu.Unlock()
+			stage.Add(1, "")
 		}
 		return nil
 	})

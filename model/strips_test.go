@@ -1,20 +1,12 @@
 package model
 
 import (
-	"math"
 	"testing"
 
+	"samtune/internal/formula"
 	"samtune/internal/tensor"
 	"samtune/internal/tensor/tensortest"
 )
-
-func waves(n int64) []float32 {
-	out := make([]float32, n)
-	for i := range out {
-		out[i] = float32(math.Sin(float64(i)))
-	}
-	return out
-}
 
 // TestStripsAreTheWhole holds a convolution strip by strip against the same over the whole map, for heights that strips divide and do not.
 func TestStripsAreTheWhole(t *testing.T) {
@@ -23,8 +15,10 @@ func TestStripsAreTheWhole(t *testing.T) {
 			{13, 1, 1, 4}, {12, 1, 1, 4}, {13, 1, 2, 3}, {12, 1, 2, 2}, {13, 0, 1, 5}, {5, 1, 1, 1}, {5, 1, 2, 1}, {4, 1, 1, 9},
 		} {
 			const width, channels = 7, 3
-			x := s.FromFloat32(waves(2*c.height*width*channels), 2, c.height, width, channels)
-			kernel := s.FromFloat32(waves(channels*9), channels, 1, 3, 3)
+			made := func(name string, shape ...int64) *tensor.Tensor {
+				return s.FromFloat32(formula.Values(name, shape), shape...)
+			}
+			x, kernel := made("map", 2, c.height, width, channels), made("kernel", channels, 1, 3, 3)
 			calls := 0
 			f := func(s *tensor.Scope, x *tensor.Tensor) *tensor.Tensor {
 				calls++

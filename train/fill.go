@@ -179,8 +179,8 @@ func (f *filling) full() int {
 func (f *filling) flush(ctx context.Context) error {
 	for len(f.missing) > 0 {
 		err := f.pass(ctx)
-		if errors.Is(err, tensor.ErrMemory) && min(f.batch, len(f.missing)) > 1 {
-			f.batch = (min(f.batch, len(f.missing)) + 1) / 2
+		if n := min(f.batch, len(f.missing)); n > 1 && errors.Is(err, tensor.ErrMemory) {
+			f.batch = (n + 1) / 2
 			if f.c.Smaller != nil {
 				f.c.Smaller(f.batch)
 			}

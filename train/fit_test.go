@@ -12,16 +12,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"testing"
-
-	"github.com/shirou/gopsutil/v4/process"
 
 	"samtune/checkpoints"
 	"samtune/data"
 	"samtune/internal/tensor"
 	"samtune/internal/tensor/tensortest"
+	"samtune/internal/testkit"
 	"samtune/model"
 )
 
@@ -231,23 +229,13 @@ func TestStepsTakeNoMemory(t *testing.T) {
 	m := tiny(t, tensortest.CPU(t))
 	j := tinyJob(t, m, t.TempDir(), t.TempDir())
 	j.Config.Steps, j.Config.ValidateEvery, j.Config.CheckpointEvery = steps, steps, steps
-	self, err := process.NewProcess(int32(os.Getpid()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var live [2]int64
-	var resident [2]uint64
+	var live, resident [2]int64
 	j.Step = func(p Point, _ int) {
 		for i, moment := range []int{steps / 2, steps - 1} {
 			if p.Step != moment {
 				continue
 			}
-			debug.FreeOSMemory()
-			info, err := self.MemoryInfo()
-			if err != nil {
-				t.Fatal(err)
-			}
-			live[i], resident[i] = tensor.Live(), info.RSS
+			live[i], resident[i] = tensor.Live(), testkit.Resident(t)
 		}
 	}
 	fitted(t, j)

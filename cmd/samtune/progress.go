@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -75,6 +76,7 @@ func (p *progress) close() {
 type stage struct {
 	p       *progress
 	name    string
+	mu      sync.Mutex // of what follows, while parts are under way side by side
 	total   int
 	done    int
 	began   time.Time
@@ -86,6 +88,8 @@ type stage struct {
 const everySoOften = 15 * time.Second
 
 func (s *stage) Add(n int, remark string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.done += n
 	switch {
 	case s.p.quiet:

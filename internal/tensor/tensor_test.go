@@ -4,13 +4,11 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/shirou/gopsutil/v4/process"
+	"samtune/internal/testkit"
 )
 
 func open(t testing.TB) *Device {
@@ -239,13 +237,9 @@ func TestAttention(t *testing.T) {
 
 // TestGELUKeepsNothing calls GELU so often that 32 bytes kept by each call, as Gotch's wrapper of it does, are seen.
 func TestGELUKeepsNothing(t *testing.T) {
-	self, err := process.NewProcess(int32(os.Getpid()))
-	if err != nil {
-		t.Fatal(err)
-	}
 	const calls = 100_000
-	var resident [2]uint64
-	err = open(t).Run(func(s *Scope) error {
+	var resident [2]int64
+	err := open(t).Run(func(s *Scope) error {
 		for i := range resident {
 			for range calls / 100 {
 				s.Block(func(s *Scope) *Tensor {
@@ -256,19 +250,14 @@ func TestGELUKeepsNothing(t *testing.T) {
 					return x
 				}).Drop()
 			}
-			debug.FreeOSMemory()
-			info, err := self.MemoryInfo()
-			if err != nil {
-				return err
-			}
-			resident[i] = info.RSS
+			resident[i] = testkit.Resident(t)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if grown := int64(resident[1]) - int64(resident[0]); grown > 32*calls/2 {
+	if grown := resident[1] - resident[0]; grown > 32*calls/2 {
 		t.Errorf("%d calls took %d bytes", calls, grown)
 	}
 }
