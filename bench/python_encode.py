@@ -1,7 +1,8 @@
 """Encoders in Python: LiteMedSAM's over a folder of pictures into a cache, SAM ViT-B's, and how fast these cores multiply matrices.
 
     python bench/python_encode.py drive FOLDER [--count 20] [--compiled]
-    python bench/python_encode.py vit WEIGHTS
+    python bench/python_encode.py vit WEIGHTS       SAM ViT-B's image encoder on made input
+    python bench/python_encode.py lite              LiteMedSAM's
     python bench/python_encode.py weights FILE      writes ViT-B's parameters by the formula
     python bench/python_encode.py sgemm"""
 import os
@@ -17,15 +18,17 @@ import side
 
 def main():
     def add(p):
-        p.add_argument("what", choices=["drive", "vit", "weights", "sgemm"])
+        p.add_argument("what", choices=["drive", "vit", "lite", "weights", "sgemm"])
         p.add_argument("path", nargs="?")
         p.add_argument("--count", type=int, default=20)
         p.add_argument("--batch", type=int, default=1)
         p.add_argument("--precision", default="float32")
+        p.add_argument("--passes", type=int, default=1, help="of vit and lite")
+        p.add_argument("--fused", action="store_true", help="attention by PyTorch's fused kernel")
         p.add_argument("--compiled", action="store_true", help="beside torch.compile with freezing on the folded, channels-last model")
     args = side.settings(__doc__, add)
     args.dtype = getattr(torch, args.precision)
-    {"drive": drive, "vit": vit, "weights": weights, "sgemm": sgemm}[args.what](args)
+    {"drive": drive, "vit": vit, "lite": lite, "weights": weights, "sgemm": sgemm}[args.what](args)
 
 
 def drive(args):
@@ -36,6 +39,7 @@ def drive(args):
         encoder = torch.compile(side.fast_encoder(model).to(args.device, args.dtype).eval())
     else:
         encoder = model.image_encoder.to(args.device, args.dtype).eval()  # TinyViT takes its attention biases over then
+        encoder = side.fuse_attention(encoder) if args.fused else encoder
     memory = torch.channels_last if args.compiled else torch.contiguous_format
 
     def encode(pictures):
@@ -59,14 +63,25 @@ def drive(args):
 
 def vit(args):
     from segment_anything import sam_model_registry
-    encoder = sam_model_registry["vit_b"](args.path).image_encoder.eval().to(args.device, args.dtype)
+    passes(args, sam_model_registry["vit_b"](args.path).image_encoder, 1024)
+
+
+def lite(args):
+    passes(args, side.lite_medsam().image_encoder, side.SIDE)
+
+
+def passes(args, encoder, width):
+    """Passes of an encoder over a grey picture."""
+    encoder = encoder.eval().to(args.device, args.dtype).eval()  # TinyViT takes its attention biases over when it is told again
+    encoder = side.fuse_attention(encoder) if args.fused else encoder
+    encode = lambda: side.moments(encoder(torch.full((args.batch, 3, width, width), 0.5, device=args.device, dtype=args.dtype)))
     with torch.inference_mode():
-        if args.device != "cpu":  # the first pass chooses kernels
-            side.moments(encoder(torch.full((args.batch, 3, 1024, 1024), 0.5, device=args.device, dtype=args.dtype)))
+        if args.device != "cpu":  # the first passes choose kernels
+            encode(), encode()
         clock = side.Clock()
-        embedding = encoder(torch.full((args.batch, 3, 1024, 1024), 0.5, device=args.device, dtype=args.dtype))
-        values = side.moments(embedding)
-        side.report(clock.seconds(), **values)
+        for _ in range(args.passes):
+            values = encode()
+        side.report(clock.seconds() / args.passes, **values)
 
 
 def weights(args):

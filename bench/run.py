@@ -56,6 +56,18 @@ def environment():
     return folder / "env/bin/python"
 
 
+def bundled(settings):
+    """What a bundle's programs need in their environment: the libtorch of the Python that they are compared with, and the weights."""
+    code = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
+    torch = subprocess.run([str(settings.python), "-c", code], capture_output=True, text=True).stdout.strip()
+    if not torch:
+        raise Stop(f"{settings.python} has no PyTorch, whose libtorch the bundle is to run with")
+    if not (settings.bundle / "bin").is_dir():
+        raise Stop(f"{settings.bundle} holds no bin: --bundle names the folder that make bundle made")
+    path = [torch + "/lib"] + os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    return {"LD_LIBRARY_PATH": ":".join(filter(None, path)), "SAMTUNE_TEST_WEIGHTS": str(settings.bundle / "weights" / "lite_medsam.pth")}
+
+
 def execute(side, settings):
     """Runs one process: {seconds, rss_mb, values}. A failure ends the comparison."""
     env = {**os.environ, **settings.env, **side.env}
@@ -190,15 +202,18 @@ def asked(arguments):
 
 def versions(settings):
     def output(*command):
-        return subprocess.run([str(c) for c in command], cwd=REPO, capture_output=True, text=True).stdout.strip()
+        try:
+            return subprocess.run([str(c) for c in command], cwd=REPO, capture_output=True, text=True).stdout.strip()
+        except FileNotFoundError:
+            return None
 
     names = [line.split("==")[0].strip() for line in (BENCH / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
-    code = "import importlib.metadata as m, json, sys\nprint(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
-    try:
-        packages = json.loads(output(settings.python, "-c", code, *names))
-    except ValueError:
-        raise Stop(f"{settings.python} lacks a package of bench/requirements.txt: install them there, or leave --python (PYTHON=) out") from None
-    return {"samtune": output(REPO / "bin/samtune", "--version"), "go": output("go", "env", "GOVERSION"),
+    code = ("import importlib.metadata as m, json, sys\nthere = {d.metadata['Name'].lower().replace('_', '-'): d.version for d in m.distributions()}\n"
+            "print(json.dumps({n: there.get(n) for n in sys.argv[1:]}))")
+    packages = json.loads(output(settings.python, "-c", code, *names))
+    if None in packages.values() and not settings.bundle:  # whose cases need few of them
+        raise Stop(f"{settings.python} lacks {', '.join(n for n in packages if not packages[n])}: install it there, or leave --python (PYTHON=) out")
+    return {"samtune": output(settings.bundle / "samtune" if settings.bundle else REPO / "bin/samtune", "--version"), "go": output("go", "env", "GOVERSION"),
             "python": output(settings.python, "--version"), **packages}
 
 
@@ -210,6 +225,7 @@ def main():
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--device", default="cpu", help="cpu, or cuda for the cases " + ", ".join(cases.ON_CUDA))
     p.add_argument("--python", help="Python of an environment that has the packages of bench/requirements.txt already")
+    p.add_argument("--bundle", help="folder of an unpacked bundle: its programs are measured, and no Go is needed (encode, vit, lite, step)")
     p.add_argument("--data", default=os.environ.get("SAMTUNE_DATA"), help="folder that holds DRIVE/ (SAMTUNE_DATA)")
     p.add_argument("--images", type=int, default=20, help="pictures of the case encode, and test pictures of the Python jobs")
     p.add_argument("--shots", default="5,20", help="of the case job")
@@ -232,6 +248,8 @@ def compare(settings):
         names = cases.ON_CUDA if settings.cases == "all" else names
         if left := [n for n in names if n not in cases.ON_CUDA]:
             raise Stop(f"case {', '.join(left)} has no side on a GPU: --cases {','.join(cases.ON_CUDA)}")
+    if settings.bundle and (left := [n for n in names if n not in cases.ON_CUDA]):
+        raise Stop(f"a bundle lacks what case {', '.join(left)} measures: --cases {','.join(cases.ON_CUDA)}")
     if settings.rounds < 1 or settings.threads < 1:
         raise Stop("rounds and threads have to be 1 or more")
     out = Path(settings.out).resolve()
@@ -240,6 +258,9 @@ def compare(settings):
     settings.log.write_text("")
     settings.cache.mkdir(parents=True, exist_ok=True)
     settings.python = Path(settings.python).absolute() if settings.python else environment()
+    if settings.bundle:
+        settings.bundle = Path(settings.bundle).resolve()
+        settings.bundled = bundled(settings)
     settings.env = {"OMP_NUM_THREADS": str(settings.threads), "OPENBLAS_NUM_THREADS": str(settings.threads), "MKL_NUM_THREADS": str(settings.threads),
                     "SAMTUNE_BENCH_THREADS": str(settings.threads), "SAMTUNE_BENCH_DEVICE": settings.device}
     rows = []

@@ -1,5 +1,6 @@
 """What the Python sides of bench/run.py share: settings, DRIVE, the network's input, LiteMedSAM, and the line that run.py reads."""
 import argparse
+import functools
 import json
 import time
 from pathlib import Path
@@ -75,6 +76,34 @@ def fold_batch_norms(module):
 def fast_encoder(model):
     """The image encoder as a careful user runs it: batch norms folded, channels last."""
     return fold_batch_norms(model.image_encoder).to(memory_format=torch.channels_last)
+
+
+def fuse_attention(encoder):
+    """Has an image encoder's attention done by PyTorch's fused kernel, as a careful user of a GPU does: SAM's ViT or TinyViT."""
+    def relative(attention, q, height, width):
+        from segment_anything.modeling.image_encoder import get_rel_pos
+        r = q.unflatten(2, (height, width))
+        rows = torch.einsum("bnhwc,hkc->bnhwk", r, get_rel_pos(height, height, attention.rel_pos_h))
+        columns = torch.einsum("bnhwc,wkc->bnhwk", r, get_rel_pos(width, width, attention.rel_pos_w))
+        return (rows[..., :, None] + columns[..., None, :]).flatten(4).flatten(2, 3)
+
+    def of_vit(attention, x):
+        b, height, width, _ = x.shape
+        q, k, v = attention.qkv(x).reshape(b, height * width, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=relative(attention, q, height, width))
+        return attention.proj(out.transpose(1, 2).reshape(b, height, width, -1))
+
+    def of_tiny_vit(attention, x):
+        b, n, _ = x.shape
+        qkv = attention.qkv(attention.norm(x)).view(b, n, attention.num_heads, -1).transpose(1, 2)
+        q, k, v = qkv.split([attention.key_dim, attention.key_dim, attention.d], dim=3)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=attention.ab[None])
+        return attention.proj(out.transpose(1, 2).reshape(b, n, attention.dh))
+
+    for module in encoder.modules():
+        if type(module).__name__ == "Attention":
+            module.forward = functools.partial(of_vit if hasattr(module, "rel_pos_h") else of_tiny_vit, module)
+    return encoder
 
 
 def read_picture(path):

@@ -8,18 +8,21 @@ import (
 	"samtune/internal/testkit"
 )
 
-// BenchmarkViTBEncode encodes pictures of 1024 pixels, SAMTUNE_BENCH_BATCH together, with the weights that SAMTUNE_BENCH_VITB
-// names or the formula's: the Go side of bench/run.py's case vit.
-func BenchmarkViTBEncode(b *testing.B) {
+// BenchmarkEncoder encodes grey pictures, SAMTUNE_BENCH_BATCH together, with the image encoder of SAMTUNE_BENCH_MODEL, by default
+// ViT-B's, whose weights are those of SAMTUNE_BENCH_WEIGHTS or the formula's: the Go side of bench/run.py's cases vit and lite.
+func BenchmarkEncoder(b *testing.B) {
 	d, err := tensor.Open(testkit.Setting("DEVICE", "cpu"), testkit.Number(b, "THREADS", 2))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(d.Close)
 	var m *Model
-	if path := testkit.Setting("VITB", ""); path == "" {
+	switch path := testkit.Setting("WEIGHTS", ""); {
+	case testkit.Setting("MODEL", "") == "lite_medsam":
+		m = loadLite(b, d)
+	case path == "":
 		m = formulaViTB(b, d)
-	} else {
+	default:
 		spec, err := LookUp("sam_vit_b")
 		if err != nil {
 			b.Fatal(err)
@@ -39,7 +42,8 @@ func BenchmarkViTBEncode(b *testing.B) {
 	values := map[string]float64{}
 	encode := func() {
 		err := d.Run(func(s *tensor.Scope) error {
-			x := s.Full(0.5, int64(testkit.Number(b, "BATCH", 1)), 3, 1024, 1024)
+			side := int64(m.Spec.ImageSize)
+			x := s.Full(0.5, int64(testkit.Number(b, "BATCH", 1)), 3, side, side)
 			out, err := m.EncodeInput(s, x, []string{Embedding})
 			if err != nil {
 				return err
@@ -52,7 +56,8 @@ func BenchmarkViTBEncode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if d.CUDA() { // the first pass chooses kernels
+	if d.CUDA() { // the first passes choose kernels
+		encode()
 		encode()
 	}
 	for b.Loop() {

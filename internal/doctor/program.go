@@ -80,8 +80,7 @@ func (o *Options) devices() []Finding {
 	found := one(OK, fmt.Sprintf("cpu: %d threads", runtime.NumCPU()), "", map[string]any{"device": "cpu"})
 	n, reason := tensor.CUDA()
 	for i := range n {
-		name := fmt.Sprintf("cuda:%d", i)
-		found = append(found, Finding{Level: OK, Text: name, Facts: map[string]any{"device": name}})
+		found = append(found, gpu(fmt.Sprintf("cuda:%d", i)))
 	}
 	if n > 0 {
 		return found
@@ -91,6 +90,20 @@ func (o *Options) devices() []Finding {
 		f.Level, f.Remedy = Warning, "there is a GPU: build with a libtorch that has CUDA (make build LIBTORCH=...), and in a container let it in (--gpus all)"
 	}
 	return append(found, f)
+}
+
+func gpu(name string) Finding {
+	dev, err := tensor.Open(name, 0)
+	if err != nil {
+		return Finding{Level: Problem, Text: err.Error(), Remedy: anotherLibtorch, Facts: map[string]any{"device": name}}
+	}
+	defer dev.Close()
+	g, err := dev.GPU()
+	if err != nil {
+		return Finding{Level: Warning, Text: err.Error(), Remedy: "nvidia-smi says whether the driver answers at all", Facts: map[string]any{"device": name}}
+	}
+	return Finding{Level: OK, Text: fmt.Sprintf("%s: %s, %.1f of %.1f GiB free", name, g.Name, float64(g.Free)/(1<<30), float64(g.Total)/(1<<30)),
+		Facts: map[string]any{"device": name, "name": g.Name, "free_bytes": g.Free, "bytes": g.Total}}
 }
 
 // numbers does the self-test on the CPU, and on a GPU where there is one.
