@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"math"
 
 	"samtune/internal/tensor"
 )
@@ -205,17 +204,8 @@ func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.
 
 // attention is SAM's multi-head attention with its down-projection: q [B, Nq, dim], k and v [B, Nk, dim].
 func attention(s *tensor.Scope, w Weights, name string, heads int64, q, k, v *tensor.Tensor) *tensor.Tensor {
-	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		separate := func(x *tensor.Tensor, proj string) *tensor.Tensor {
-			x = linear(s, w, name+"."+proj, x)
-			d := x.Shape()
-			return s.Transpose(s.Reshape(x, d[0], d[1], heads, d[2]/heads), 1, 2)
-		}
-		qh, kh, vh := separate(q, "q_proj"), separate(k, "k_proj"), separate(v, "v_proj")
-		d := qh.Shape()
-		scores := s.MulScalar(s.Matmul(qh, s.Transpose(kh, 2, 3)), 1/math.Sqrt(float64(d[3])))
-		out := s.Matmul(s.Softmax(scores, -1), vh)
-		out = s.Reshape(s.Transpose(out, 1, 2), d[0], d[2], d[1]*d[3])
-		return linear(s, w, name+".out_proj", out)
-	})
+	of := func(layer string) tensor.Projection {
+		return tensor.Projection{Weight: w.get(s, name+"."+layer+".weight"), Bias: w.get(s, name+"."+layer+".bias")}
+	}
+	return s.MultiHead(heads, q, k, v, of("q_proj"), of("k_proj"), of("v_proj"), of("out_proj"))
 }

@@ -304,7 +304,7 @@ func testEncoderGradients(t *testing.T, d *tensor.Device, m *Model) {
 					var got float64
 					s.Grad(true, func() {
 						leaf := s.Leaf(w[info.Name])
-						grad := s.Backward(loss(w.With(Weights{info.Name: leaf})), leaf)
+						grad := s.Backward(loss(w.With(Weights{info.Name: leaf})), leaf)[0]
 						got = s.Item(s.Sum(s.Mul(grad, direction)))
 					})
 					const h = 3e-4

@@ -20,6 +20,9 @@ type AdamW struct {
 	mean  *tensor.Tensor // first moment, [N]
 	vari  *tensor.Tensor // second moment, [N]
 	steps int
+
+	leaves []*tensor.Tensor // the parameters as autograd sees them, each over its part of flat
+	named  model.Weights    // the same by name
 }
 
 // AdamW's constants, PyTorch's defaults.
@@ -39,12 +42,17 @@ func NewAdamW(s *tensor.Scope, infos []checkpoints.Info, weights model.Weights) 
 			return nil, fmt.Errorf("train: parameter %q is not among the model's", info.Name)
 		}
 		a.sizes[i] = tensor.Numel(info.Shape)
-		parts[i] = s.Reshape(w, -1)
+		parts[i] = w
 	}
-	a.flat = s.Keep(s.Cat(0, parts...))
+	a.flat = s.Keep(s.Flatten(parts...))
 	n := a.flat.Shape()[0]
 	a.mean = s.Keep(s.Zeros(tensor.Float32, n))
 	a.vari = s.Keep(s.Zeros(tensor.Float32, n))
+	a.named = a.Weights(s)
+	for _, info := range infos {
+		leaf := s.Keep(s.Leaf(a.named[info.Name]))
+		a.leaves, a.named[info.Name] = append(a.leaves, leaf), leaf
+	}
 	return a, nil
 }
 
@@ -53,15 +61,30 @@ func (a *AdamW) Drop() {
 	a.flat.Drop()
 	a.mean.Drop()
 	a.vari.Drop()
+	a.named.Drop()
 }
 
 // Len is how many numbers are trained.
 func (a *AdamW) Len() int { return int(tensor.Numel(a.flat.Shape())) }
 
-// Leaf returns the flat buffer as a tensor that gradients are asked for; it shares the buffer's memory.
-func (a *AdamW) Leaf(s *tensor.Scope) *tensor.Tensor { return s.Leaf(a.flat) }
+// Leaves returns the parameters by name as tensors that gradients are asked for; they share the buffer's memory and stay the optimiser's.
+func (a *AdamW) Leaves() model.Weights { return a.named }
 
-// Views cuts a flat buffer, the leaf or a gradient, into the parameters by name, without a copy.
+// Gradient returns the gradient [N] of a scalar loss that was computed from the leaves, and frees the graph. It is 0 where the loss does
+// not reach.
+func (a *AdamW) Gradient(s *tensor.Scope, loss *tensor.Tensor) *tensor.Tensor {
+	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
+		grads := s.Backward(loss, a.leaves...)
+		for i, g := range grads {
+			if g == nil {
+				grads[i] = s.Zeros(tensor.Float32, a.sizes[i])
+			}
+		}
+		return s.Flatten(grads...)
+	})
+}
+
+// Views cuts a flat buffer, the parameters or a gradient, into the parameters by name, without a copy.
 func (a *AdamW) Views(s *tensor.Scope, flat *tensor.Tensor) model.Weights {
 	w := make(model.Weights, len(a.infos))
 	for i, part := range s.Split(flat, 0, a.sizes) {

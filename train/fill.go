@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -85,13 +86,11 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 		return err
 	}
 	defer locks.Close()
-	f := &filling{c: c, m: m, locks: locks, stack: m.Device().CUDA(), batch: c.Batch, done: done, encode: c.encode}
-	switch {
-	case f.batch > 0:
-	case f.stack:
-		f.batch = 8
-	default:
-		f.batch = m.Together()
+	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done, encode: c.encode}
+	if m.Device().CUDA() {
+		f.stack, f.stacks, f.batch = true, stacksTogether, cmp.Or(f.batch, 8)
+	} else {
+		f.batch = cmp.Or(f.batch, m.Together())
 	}
 	var elsewhere []Want
 	for _, w := range wants {
@@ -124,12 +123,16 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 	return nil
 }
 
+// stacksTogether is how many batches a GPU has under way: while one is encoded others are read and written.
+const stacksTogether = 6
+
 // filling is a call of Fill under way.
 type filling struct {
 	c       *EmbeddingCache
 	m       *model.Model
 	locks   *featurecache.Locks
 	stack   bool // a batch goes through the encoder as one, not each view on a thread of its own
+	stacks  int  // of them under way at a time, one to a thread
 	batch   int
 	missing []Want // locked, to go through the encoder
 	done    func()
@@ -170,7 +173,7 @@ func (f *filling) add(ctx context.Context, w Want) error {
 // full is how many views are gathered before they go through the encoder: some for each thread, so that none waits for long.
 func (f *filling) full() int {
 	if f.stack {
-		return f.batch
+		return f.batch * max(f.stacks, 1) * 2
 	}
 	return 4 * f.batch
 }
@@ -179,6 +182,10 @@ func (f *filling) full() int {
 func (f *filling) flush(ctx context.Context) error {
 	for len(f.missing) > 0 {
 		err := f.pass(ctx)
+		if f.stacks > 1 && errors.Is(err, tensor.ErrMemory) {
+			f.stacks = 1
+			continue
+		}
 		if n := min(f.batch, len(f.missing)); n > 1 && errors.Is(err, tensor.ErrMemory) {
 			f.batch = (n + 1) / 2
 			if f.c.Smaller != nil {
@@ -202,7 +209,7 @@ func (f *filling) flush(ctx context.Context) error {
 func (f *filling) pass(ctx context.Context) error {
 	size, together := 1, f.batch
 	if f.stack {
-		size, together = f.batch, 1
+		size, together = f.batch, max(f.stacks, 1)
 	}
 	groups := slices.Collect(slices.Chunk(f.missing, size))
 	written := make([]bool, len(groups))

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"samtune/checkpoints"
 	"samtune/data"
@@ -138,21 +139,6 @@ func (c Config) check() error {
 	return c.Loss.Check()
 }
 
-// distance returns the signed distance to the target's boundary in a region, [1, 1, height, width], and nil for a
-// loss that doesn't ask for it.
-func (f *fit) distance(s *tensor.Scope, sample *data.Sample, r model.Rect) *tensor.Tensor {
-	if f.job.Config.Loss.Boundary == 0 {
-		return nil
-	}
-	if f.distances[sample] == nil {
-		if f.distances == nil {
-			f.distances = map[*data.Sample][]float32{}
-		}
-		f.distances[sample] = eval.SignedDistance(sample.Masks[f.job.Target])
-	}
-	return s.FromFloat32(crop(f.distances[sample], sample.Image.Width, r), 1, 1, int64(r.Height), int64(r.Width))
-}
-
 // start sets up the optimiser from the released weights or from the newest checkpoint.
 func (f *fit) start() error {
 	p := f.job.Predictor
@@ -176,21 +162,29 @@ func (f *fit) step() error {
 	i := f.state.Step
 	point := Point{Step: i + 1, LR: c.LR * rate(i, c.Warmup, c.Steps)}
 	err := f.dev.Run(func(s *tensor.Scope) error {
+		views := make([]int, c.Batch)
+		for b := range views {
+			views[b] = i*c.Batch + b
+		}
+		together := 1 // on a CPU a batch in one pass takes more time than view by view, and more memory
+		if f.dev.CUDA() {
+			together = c.Batch
+		}
 		var grad *tensor.Tensor
-		for b := range c.Batch {
-			loss, g, err := f.gradient(s, i*c.Batch+b)
+		for part := range slices.Chunk(views, together) {
+			loss, g, err := f.gradient(s, part)
 			if err != nil {
 				return err
 			}
-			point.Loss += loss / float64(c.Batch)
+			point.Loss += loss * float64(together) / float64(c.Batch)
 			if grad == nil {
 				grad = g
 			} else {
 				s.AddInto(grad, g)
 			}
 		}
-		if c.Batch > 1 {
-			s.ScaleInto(grad, 1/float64(c.Batch))
+		if together < c.Batch {
+			s.ScaleInto(grad, float64(together)/float64(c.Batch))
 		}
 		point.GradNorm = f.opt.Step(s, grad, point.LR, c.WeightDecay, c.Clip)
 		return nil
@@ -226,77 +220,6 @@ func (f *fit) step() error {
 	}
 	f.job.Step(point, c.last())
 	return nil
-}
-
-// gradient returns loss and gradient of the i-th view to be seen.
-func (f *fit) gradient(s *tensor.Scope, i int) (loss float64, grad *tensor.Tensor, err error) {
-	c, p := f.job.Config, f.job.Predictor
-	v := f.views[pick(c.Seed, len(f.views), i)]
-	grad = s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		in := model.Inputs{}
-		axes := f.flip(v, i)
-		if in.Features, err = f.features(s, v, axes); err != nil {
-			return nil
-		}
-		if in.Prompt, err = f.prompt(s, v.Geometry); err != nil {
-			return nil
-		}
-		var prior *tensor.Tensor
-		if prior, in.Prior, err = p.prior(s, v); err != nil {
-			return nil
-		}
-		r := v.Geometry.Region
-		shape := []int64{1, 1, int64(r.Height), int64(r.Width)}
-		target := s.ToDType(s.FromUint8(region(v.Sample.Masks[f.job.Target], r), shape...), tensor.Float32)
-		valid := s.ToDType(s.FromUint8(region(v.Sample.Valid, r), shape...), tensor.Float32)
-		distance := f.distance(s, v.Sample, r)
-		if len(axes) > 0 {
-			target, valid = s.Flip(target, axes...), s.Flip(valid, axes...)
-			if distance != nil {
-				distance = s.Flip(distance, axes...)
-			}
-			if prior != nil {
-				prior, in.Prior = s.Flip(prior, axes...), s.Flip(in.Prior, axes...)
-			}
-		}
-		var g *tensor.Tensor
-		s.Grad(true, func() {
-			leaf := f.opt.Leaf(s)
-			logits := v.Geometry.Restore(s, p.Decoder.Logits(s, f.opt.Views(s, leaf), in))
-			if prior != nil {
-				logits = s.Add(logits, prior)
-			}
-			l := c.Loss.Loss(s, logits, target, valid, distance)
-			g = s.Backward(l, leaf)
-			loss = s.Item(l)
-		})
-		return g
-	})
-	return loss, grad, err
-}
-
-// prompt returns the box around a view as the decoder takes it. It depends on the view's size within
-// the input alone and is kept for the whole training.
-func (f *fit) prompt(s *tensor.Scope, g model.Geometry) (model.EncodedPrompts, error) {
-	size := [2]int{g.Width, g.Height}
-	if kept, ok := f.prompts[size]; ok {
-		return kept, nil
-	}
-	var failed error
-	out := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
-		p, err := f.job.Predictor.Model.EncodePrompts(s, []model.Prompt{g.FullBox()})
-		if err != nil {
-			failed = err
-			return nil
-		}
-		return []*tensor.Tensor{p.Sparse, p.Dense}
-	})
-	if failed != nil {
-		return model.EncodedPrompts{}, failed
-	}
-	kept := model.EncodedPrompts{Sparse: s.Keep(out[0]), Dense: s.Keep(out[1]), Batch: 1}
-	f.prompts[size] = kept
-	return kept, nil
 }
 
 // validate returns the mean Dice over the validation images, those without a defined one left out.

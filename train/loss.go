@@ -58,7 +58,7 @@ func (c LossConfig) Check() error {
 // is the signed distance to the target's boundary, of the same shape; nil without a boundary term.
 func (c LossConfig) Loss(s *tensor.Scope, logits, target, valid, distance *tensor.Tensor) *tensor.Tensor {
 	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		l := &lossTerms{s: s, c: c, t: s.Mul(target, valid), valid: valid, area: s.Sum(valid)}
+		l := &lossTerms{s: s, c: c, t: s.Mul(target, valid), valid: valid, area: s.SumDims(valid, 1, 2, 3)}
 		l.p = s.Mul(s.Sigmoid(logits), valid)
 		if c.BCE > 0 || c.Focal > 0 {
 			l.entropy = s.Mul(s.BCEWithLogits(logits, target), valid)
@@ -86,7 +86,7 @@ func (c LossConfig) Loss(s *tensor.Scope, logits, target, valid, distance *tenso
 		if c.Boundary > 0 && distance == nil {
 			s.Fail(fmt.Errorf("loss: the boundary term needs the distance to the boundary"))
 		}
-		add(c.Boundary, func() *tensor.Tensor { return s.Div(s.Sum(s.Mul(l.p, distance)), l.area) })
+		add(c.Boundary, func() *tensor.Tensor { return l.mean(s.Mul(l.p, distance)) })
 		return sum
 	})
 }
@@ -97,7 +97,7 @@ type lossTerms struct {
 	c           LossConfig
 	p, t, valid *tensor.Tensor // probabilities and target, 0 where not valid
 	entropy     *tensor.Tensor // cross-entropy of each pixel, likewise
-	area        *tensor.Tensor // number of valid pixels
+	area        *tensor.Tensor // number of valid pixels of each picture, [B]
 }
 
 // over sums up a map for each picture, [B].
@@ -113,7 +113,12 @@ func (l *lossTerms) bce() *tensor.Tensor {
 	if l.c.Positive != 1 {
 		e = l.s.Mul(e, l.s.AddScalar(l.s.MulScalar(l.t, l.c.Positive-1), 1))
 	}
-	return l.s.Div(l.s.Sum(e), l.area)
+	return l.mean(e)
+}
+
+// mean is the mean of a map over the valid pixels of each picture, averaged over pictures.
+func (l *lossTerms) mean(x *tensor.Tensor) *tensor.Tensor {
+	return l.s.Mean(l.s.Div(l.over(x), l.area))
 }
 
 func (l *lossTerms) dice() *tensor.Tensor {
@@ -127,7 +132,7 @@ func (l *lossTerms) focal() *tensor.Tensor {
 	s := l.s
 	hard := s.Pow(s.Abs(s.Sub(l.t, l.p)), l.c.Gamma)
 	share := s.AddScalar(s.MulScalar(l.t, 2*l.c.Alpha-1), 1-l.c.Alpha)
-	return s.Div(s.Sum(s.Mul(s.Mul(hard, share), l.entropy)), l.area)
+	return l.mean(s.Mul(s.Mul(hard, share), l.entropy))
 }
 
 func (l *lossTerms) tversky() *tensor.Tensor {

@@ -44,7 +44,7 @@ func lossOf(t *testing.T, c LossConfig, shape []int64, logits, target, valid, di
 		z := s.Leaf(s.FromFloat32(logits, shape...))
 		s.Grad(true, func() {
 			l := c.Loss(s, z, s.FromFloat32(target, shape...), s.FromFloat32(valid, shape...), s.FromFloat32(distance, shape...))
-			gradient = s.Float32s(s.Backward(l, z))
+			gradient = s.Float32s(s.Backward(l, z)[0])
 			value = s.Item(l)
 		})
 		return nil

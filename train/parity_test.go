@@ -75,13 +75,12 @@ func TestAdamWFollowsPyTorch(t *testing.T) {
 		for step := range 3 {
 			var grad *tensor.Tensor
 			s.Grad(true, func() {
-				leaf := opt.Leaf(s)
-				logits := decoder.Logits(s, opt.Views(s, leaf), model.Inputs{Features: features, Prompt: prompt})
+				logits := decoder.Logits(s, opt.Leaves(), model.Inputs{Features: features, Prompt: prompt})
 				loss := DefaultLoss().Loss(s, logits, target, valid, nil)
 				if diff := math.Abs(s.Item(loss) - float64(losses[step])); diff > 1e-5 {
 					t.Errorf("loss of step %d differs by %.3g", step, diff)
 				}
-				grad = s.Backward(loss, leaf)
+				grad = opt.Gradient(s, loss)
 			})
 			if step == 0 {
 				biggest := 0.0
@@ -173,13 +172,12 @@ func TestLiteMedSAMGradients(t *testing.T) {
 				valid := s.Full(1, 1, 1, 256, 256)
 				var grad *tensor.Tensor
 				s.Grad(true, func() {
-					leaf := opt.Leaf(s)
 					features := map[string]*tensor.Tensor{model.Embedding: load(s, t, v, "embedding_f16")}
-					loss := DefaultLoss().Loss(s, decoder.Logits(s, opt.Views(s, leaf), model.Inputs{Features: features, Prompt: encoded}), target, valid, nil)
+					loss := DefaultLoss().Loss(s, decoder.Logits(s, opt.Leaves(), model.Inputs{Features: features, Prompt: encoded}), target, valid, nil)
 					if diff := math.Abs(s.Item(loss) - float64(testkit.Values(t, v, kind+".f16.loss")[0])); diff > 1e-5 {
 						t.Errorf("loss differs by %.3g", diff)
 					}
-					grad = s.Backward(loss, leaf)
+					grad = opt.Gradient(s, loss)
 				})
 				want := testkit.Values(t, v, kind+".f16.gradnorm")
 				views := opt.Views(s, grad)

@@ -147,11 +147,10 @@ func (r *Result) measure(s *tensor.Scope, m *model.Model, stored *checkpoints.Fi
 // step takes loss and gradient.
 func step(s *tensor.Scope, decoder model.Decoder, opt *train.AdamW, in model.Inputs, target *tensor.Tensor) (logits *tensor.Tensor, loss float64, grad *tensor.Tensor) {
 	s.Grad(true, func() {
-		leaf := opt.Leaf(s)
-		logits = decoder.Logits(s, opt.Views(s, leaf), in)
+		logits = decoder.Logits(s, opt.Leaves(), in)
 		l := train.DefaultLoss().Loss(s, logits, target, s.Full(1, target.Shape()...), nil)
 		loss = s.Item(l)
-		grad = s.Backward(l, leaf)
+		grad = opt.Gradient(s, l)
 	})
 	return logits, loss, grad
 }

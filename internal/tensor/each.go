@@ -6,13 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// Each calls f for 0 to n-1, together of them at a time on a CPU, each with a scope of its own on a thread of its own, which has
-// its share of the device's threads: work that falls into equal parts takes less time so than part by part over all cores. On a GPU,
-// or where together is 1, the parts are done one after the other. Parts that have not begun when one fails are left out; the
+// Each calls f for 0 to n-1, together of them at a time, each with a scope of its own on a thread of its own, which has its share of
+// the device's threads: on a CPU, work that falls into equal parts takes less time so than part by part over all cores, and a GPU, which
+// takes the operations of all threads in turn, is given the next part while another one's result is looked at. Parts that have not begun when one fails are left out; the
 // error is that of the first part that failed. As Run, Each must not be called from inside of either.
 func (d *Device) Each(n, together int, f func(s *Scope, i int) error) error {
 	together = min(n, together, d.threads)
-	if d.CUDA() || together <= 1 {
+	if together <= 1 {
 		for i := range n {
 			if err := d.Run(func(s *Scope) error { return f(s, i) }); err != nil {
 				return err
@@ -37,7 +37,7 @@ func (d *Device) spread(n, together int, f func(s *Scope, i int) error) error {
 	for range together {
 		d.parts <- func() {
 			defer wait.Done()
-			setThreads(d.threads / together)
+			setThreads(max(1, d.threads/together))
 			for i := int(next.Add(1)) - 1; i < n && !failed.Load(); i = int(next.Add(1)) - 1 {
 				if errs[i] = d.run(func(s *Scope) error { return f(s, i) }); errs[i] != nil {
 					failed.Store(true)

@@ -104,7 +104,7 @@ func TestEachKeepsAutogradApart(t *testing.T) {
 		}
 		s.Grad(true, func() {
 			x := s.Leaf(s.Full(float64(i), 1))
-			gradients[i] = s.Item(s.Backward(s.Sum(s.Mul(x, x)), x))
+			gradients[i] = s.Item(s.Backward(s.Sum(s.Mul(x, x)), x)[0])
 		})
 		return nil
 	})

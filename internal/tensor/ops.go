@@ -98,11 +98,6 @@ func (s *Scope) Matmul(a, b *Tensor) *Tensor {
 	return s.made("matmul", func(o *lib.Ctensor) { lib.AtgMatmul(o, a.c, b.c) })
 }
 
-// Linear returns x w^T + b; b may be nil. Shapes: x [..., in], w [out, in], b [out].
-func (s *Scope) Linear(x, w, b *Tensor) *Tensor {
-	return s.made("linear", func(o *lib.Ctensor) { lib.AtgLinear(o, x.c, w.c, optional(b)) })
-}
-
 // Conv2d convolves x [B, Cin, H, W] with w [Cout, Cin/groups, kh, kw]; b may be nil.
 func (s *Scope) Conv2d(x, w, b *Tensor, stride, padding, groups int64) *Tensor {
 	return s.made("conv2d", func(o *lib.Ctensor) {
@@ -169,13 +164,23 @@ func (s *Scope) Norm(a *Tensor) *Tensor {
 	return s.made("norm", func(o *lib.Ctensor) { lib.AtgNorm(o, a.c) })
 }
 
-// Backward returns d loss / d leaf for a scalar loss, and frees the graph.
-func (s *Scope) Backward(loss, leaf *Tensor) *Tensor {
-	var grad lib.Ctensor
-	l, p := loss.c, leaf.c
-	lib.AtRunBackward(&l, 1, &p, 1, &grad, 0, 0)
+// Backward returns d loss / d leaf for a scalar loss and each leaf, nil for one that the loss does not depend on, and frees the graph.
+func (s *Scope) Backward(loss *Tensor, leaves ...*Tensor) []*Tensor {
+	l, of, grads := loss.c, handles(leaves), make([]lib.Ctensor, len(leaves))
+	lib.AtRunBackward(&l, 1, &of[0], len(of), &grads[0], 0, 0)
 	check("backward")
-	return s.own("backward", grad)
+	out := make([]*Tensor, len(grads))
+	for i, g := range grads {
+		if t := s.own("backward", g); lib.AtDefined(t.c) {
+			out[i] = t
+		}
+	}
+	return out
+}
+
+// Flatten joins tensors, each in row-major order, to one of one dimension.
+func (s *Scope) Flatten(ts ...*Tensor) *Tensor {
+	return s.made("flatten", func(o *lib.Ctensor) { lib.AtgFlattenDenseTensors(o, handles(ts), len(ts)) })
 }
 
 // Leaf returns a tensor over the memory of t that gradients are asked for.

@@ -122,7 +122,7 @@ func TestManyGoroutines(t *testing.T) {
 				err := d.Run(func(s *Scope) error {
 					w := s.Leaf(s.Full(float64(g), 4))
 					var grad *Tensor
-					s.Grad(true, func() { grad = s.Backward(s.Sum(s.Mul(w, w)), w) })
+					s.Grad(true, func() { grad = s.Backward(s.Sum(s.Mul(w, w)), w)[0] })
 					if got := s.Float32s(grad)[0]; got != float32(2*g) {
 						t.Errorf("gradient %g, want %d", got, 2*g)
 					}

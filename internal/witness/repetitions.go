@@ -101,9 +101,8 @@ var repetitions = []repetition{
 		func(s *tensor.Scope, in inputs) *tensor.Tensor {
 			opt := in.optimiser(s, parameters)
 			defer opt.Drop()
-			leaf := opt.Leaf(s)
-			s.Grad(true, func() { backward(s, in.ourLoss(s, opt.Views(s, leaf))) })
-			return grad(s, leaf)
+			s.Grad(true, func() { backward(s, in.ourLoss(s, opt.Leaves())) })
+			return gradients(s, opt.Leaves())
 		}},
 	// Forward, loss and backward, all by each. A pixel's gradient has the error of the loss once more, from the division by
 	// p (1 - p) that the sigmoid's derivative takes back.
@@ -111,11 +110,7 @@ var repetitions = []repetition{
 		func(s *tensor.Scope, in inputs) *tensor.Tensor {
 			leaves := in.leaves(s)
 			s.Grad(true, func() { backward(s, in.theirLoss(s, leaves)) })
-			var flat []*tensor.Tensor
-			for _, p := range parameters {
-				flat = append(flat, s.Reshape(grad(s, leaves[p.Name]), -1))
-			}
-			return s.Cat(0, flat...)
+			return gradients(s, leaves)
 		}},
 	// From the same gradients. A step's size has an error of some ulp, which is nothing beside the parameter; what is left is
 	// that either rounds the parameter once in each step.
@@ -146,12 +141,11 @@ var repetitions = []repetition{
 			defer opt.Drop()
 			var losses []*tensor.Tensor
 			for range steps {
-				leaf := opt.Leaf(s)
 				var g *tensor.Tensor
 				s.Grad(true, func() {
-					loss := in.ourLoss(s, opt.Views(s, leaf))
+					loss := in.ourLoss(s, opt.Leaves())
 					losses = append(losses, loss)
-					g = s.Backward(loss, leaf)
+					g = opt.Gradient(s, loss)
 				})
 				opt.Step(s, g, learningRate, 0, 0)
 			}
@@ -255,10 +249,18 @@ func (in inputs) theirLoss(s *tensor.Scope, w model.Weights) *tensor.Tensor {
 func ourGradient(s *tensor.Scope, in inputs) *tensor.Tensor {
 	opt := in.optimiser(s, parameters)
 	defer opt.Drop()
-	leaf := opt.Leaf(s)
 	var g *tensor.Tensor
-	s.Grad(true, func() { g = s.Backward(in.ourLoss(s, opt.Views(s, leaf)), leaf) })
+	s.Grad(true, func() { g = opt.Gradient(s, in.ourLoss(s, opt.Leaves())) })
 	return g
+}
+
+// gradients are those that backward left with leaves, flat.
+func gradients(s *tensor.Scope, leaves model.Weights) *tensor.Tensor {
+	var flat []*tensor.Tensor
+	for _, p := range parameters {
+		flat = append(flat, s.Reshape(grad(s, leaves[p.Name]), -1))
+	}
+	return s.Cat(0, flat...)
 }
 
 func copied(s *tensor.Scope, t *tensor.Tensor) *tensor.Tensor { return s.MulScalar(t, 1) }
