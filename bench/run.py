@@ -128,11 +128,13 @@ def measure(rows, settings):
 
 
 def agree(row, label):
-    """Whether a Python side's values are Go's, or without a Go side those of the first library, as far as the row compares any."""
+    """Whether a Python side's values are Go's, or without a Go side those of the first library, as far as the row compares any: they may
+    differ by a share of the largest."""
     if row.close is None:
         return True
     a, b = (row.go_runs or row.python_runs[row.python[0].name])[0]["values"], row.python_runs[label][0]["values"]
-    return all(k in b and abs(a[k] - b[k]) <= row.close * max(abs(a[k]), 1e-3) for k in a)
+    largest = max(map(abs, a.values()), default=0)
+    return all(k in b and abs(a[k] - b[k]) <= row.close * max(largest, 1e-3) for k in a)
 
 
 def median(runs, key):

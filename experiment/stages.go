@@ -163,13 +163,20 @@ func (r *Run) zeroShot(ctx context.Context) error {
 	return nil
 }
 
-// casesTogether bounds the test cases that are under way at a time.
-const casesTogether = 8
+// casesTogether bounds the test cases that are under way at a time, and caseBytes what a GPU has to have free for each.
+const (
+	casesTogether = 8
+	caseBytes     = 2 << 30
+)
 
-// eachCase calls f for each of some cases, on a CPU several at a time, each with a scope of its own; r.mu guards what they share. On one
+// eachCase calls f for each of some cases, several at a time, each with a scope of its own; r.mu guards what they share. On one
 // thread each they take less time, and scores are computed meanwhile.
 func (r *Run) eachCase(ctx context.Context, names []string, f func(s *tensor.Scope, i int, sample *data.Sample) error) error {
-	return r.dev.Each(len(names), casesTogether, func(s *tensor.Scope, i int) error {
+	together := casesTogether
+	if g, err := r.dev.GPU(); err == nil {
+		together = max(1, min(together, int(g.Free/caseBytes)))
+	}
+	return r.dev.Each(len(names), together, func(s *tensor.Scope, i int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -91,6 +91,9 @@ type fit struct {
 	log     *trainLog
 
 	distances map[*data.Sample][]float32 // to the target's boundary, where the loss asks for it
+
+	kept map[keptView]example // what a GPU holds of the views
+	room int64                // bytes that it may still take for them
 }
 
 // Fit trains the decoder from the features in the cache. It goes on from the newest checkpoint in the
@@ -148,6 +151,9 @@ func (f *fit) start() error {
 	})
 	if err != nil {
 		return err
+	}
+	if g, err := f.dev.GPU(); err == nil {
+		f.kept, f.room = map[keptView]example{}, g.Free/4
 	}
 	if err := f.resume(); err != nil {
 		return err
@@ -275,6 +281,11 @@ func (f *fit) drop() {
 		for _, p := range f.prompts {
 			p.Sparse.Drop()
 			p.Dense.Drop()
+		}
+		for _, e := range f.kept {
+			for _, t := range e.tensors() {
+				t.Drop()
+			}
 		}
 		return nil
 	})

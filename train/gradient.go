@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"samtune/data"
 	"samtune/eval"
 	"samtune/internal/tensor"
@@ -38,32 +40,108 @@ func (f *fit) gradient(s *tensor.Scope, places []int) (loss float64, grad *tenso
 
 // example makes the i-th view to be seen ready for the decoder and the loss.
 func (f *fit) example(s *tensor.Scope, i int) (example, error) {
-	v := f.views[pick(f.job.Config.Seed, len(f.views), i)]
-	e := example{geometry: v.Geometry}
-	axes := f.flip(v, i)
-	var err error
-	if e.in.Features, err = f.features(s, v, axes); err != nil {
-		return e, err
+	view := pick(f.job.Config.Seed, len(f.views), i)
+	return f.look(s, view, f.flip(f.views[view], i))
+}
+
+// flip returns the dimensions of [B, C, H, W] along which the i-th view to be seen is mirrored: none of one that does
+// not fill the network's input.
+func (f *fit) flip(v View, i int) []int64 {
+	if !f.job.Config.Flips || v.Geometry.Width != v.Geometry.Side || v.Geometry.Height != v.Geometry.Side {
+		return nil
 	}
-	if e.in.Prompt, err = f.prompt(s, v.Geometry); err != nil {
-		return e, err
+	return flipAxes(f.job.Config.Seed, i)
+}
+
+// keptView names a view of the training, mirrored where its features have to be those of the mirrored picture.
+type keptView struct {
+	view   int
+	mirror model.Mirror
+}
+
+// look makes a view ready, mirrored along axes. Late features are flipped. Where stages of the encoder follow, which never saw flipped
+// features, they are those of the mirrored picture.
+func (f *fit) look(s *tensor.Scope, view int, axes []int64) (example, error) {
+	key := keptView{view: view}
+	early := slices.Contains(f.job.Predictor.Decoder.Features(), model.Merge0)
+	if early {
+		key.mirror = model.Mirror{X: slices.Contains(axes, 3), Y: slices.Contains(axes, 2)}
 	}
-	if e.prior, e.in.Prior, err = f.job.Predictor.prior(s, v); err != nil {
-		return e, err
-	}
-	r := v.Geometry.Region
-	shape := []int64{1, 1, int64(r.Height), int64(r.Width)}
-	e.target = s.ToDType(s.FromUint8(region(v.Sample.Masks[f.job.Target], r), shape...), tensor.Float32)
-	e.valid = s.ToDType(s.FromUint8(region(v.Sample.Valid, r), shape...), tensor.Float32)
-	e.distance = f.distance(s, v.Sample, r)
-	if len(axes) > 0 {
-		for _, t := range []**tensor.Tensor{&e.target, &e.valid, &e.distance, &e.prior, &e.in.Prior} {
-			if *t != nil {
-				*t = s.Flip(*t, axes...)
-			}
+	e, ok := f.kept[key]
+	if !ok {
+		var err error
+		if e, err = f.read(s, f.views[view], key.mirror); err != nil {
+			return e, err
 		}
+		f.keep(s, key, e)
+	}
+	if len(axes) == 0 {
+		return e, nil
+	}
+	flipped := func(t *tensor.Tensor) *tensor.Tensor {
+		if t == nil {
+			return nil
+		}
+		return s.Flip(t, axes...)
+	}
+	e.target, e.valid, e.distance, e.prior, e.in.Prior = flipped(e.target), flipped(e.valid), flipped(e.distance), flipped(e.prior), flipped(e.in.Prior)
+	if !early {
+		features := map[string]*tensor.Tensor{}
+		for name, t := range e.in.Features {
+			features[name] = flipped(t)
+		}
+		e.in.Features = features
 	}
 	return e, nil
+}
+
+// read makes a view ready as it is, its features those of the mirrored picture where mirror says so.
+func (f *fit) read(s *tensor.Scope, v View, mirror model.Mirror) (e example, err error) {
+	p, g := f.job.Predictor, v.Geometry
+	e.geometry = g
+	if e.in.Prompt, err = f.prompt(s, g); err != nil {
+		return e, err
+	}
+	if e.prior, e.in.Prior, err = p.prior(s, v); err != nil {
+		return e, err
+	}
+	shape := []int64{1, 1, int64(g.Region.Height), int64(g.Region.Width)}
+	e.target = s.ToDType(s.FromUint8(region(v.Sample.Masks[f.job.Target], g.Region), shape...), tensor.Float32)
+	e.valid = s.ToDType(s.FromUint8(region(v.Sample.Valid, g.Region), shape...), tensor.Float32)
+	e.distance = f.distance(s, v.Sample, g.Region)
+	v.Geometry.Mirror = mirror
+	e.in.Features, err = p.Cache.Load(s, p.Model, v, p.Decoder.Features())
+	return e, err
+}
+
+// tensors are those of an example alone.
+func (e example) tensors() []*tensor.Tensor {
+	var out []*tensor.Tensor
+	for _, t := range e.in.Features {
+		out = append(out, t)
+	}
+	for _, t := range []*tensor.Tensor{e.target, e.valid, e.distance, e.prior, e.in.Prior} {
+		if t != nil {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// keep has a GPU hold a view that was read, as long as there is room: a training comes back to each of its few views again and again.
+func (f *fit) keep(s *tensor.Scope, key keptView, e example) {
+	var size int64
+	for _, t := range e.tensors() {
+		size += tensor.Numel(t.Shape()) * t.DType().Size()
+	}
+	if size > f.room {
+		return
+	}
+	for _, t := range e.tensors() {
+		s.Keep(t)
+	}
+	f.room -= size
+	f.kept[key] = e
 }
 
 // joined is Cat over the first dimension of what each of the examples has, nil where they have none.

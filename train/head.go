@@ -130,20 +130,22 @@ func (f *headFit) designs() error {
 			quartered[s] = quartered[s] || len(t.Train) == 1
 		}
 	}
-	for i, sample := range samples {
+	f.gathered = make([]*designImage, len(samples))
+	together := 1 // on a CPU a design is to be the same numbers in whatever company it is made
+	if f.h.Model.Device().CUDA() {
+		together = stacksTogether
+	}
+	err = f.h.Model.Device().Each(len(samples), together, func(s *tensor.Scope, i int) (err error) {
 		if err := f.c.ctx.Err(); err != nil {
 			return err
 		}
-		err := f.h.Model.Device().Run(func(s *tensor.Scope) error {
-			d, err := f.h.design(s, sample, union(sample, f.targets), f.cfg.Pixels)
-			if err == nil {
-				f.gathered = append(f.gathered, d)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
+		f.gathered[i], err = f.h.design(s, samples[i], union(samples[i], f.targets), f.cfg.Pixels)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, sample := range samples {
 		f.addImage(i, quartered[sample])
 	}
 	f.c.load = func(s *tensor.Scope, image int) (*tensor.Tensor, error) { return f.h.load(s, f.gathered[image]) }

@@ -116,7 +116,9 @@ func TestFlippedViewsAreThoseOfMirroredPictures(t *testing.T) {
 	v := Whole(m, picture(1))
 	for name, axes := range map[string][]int64{"none": nil, "y": {2}, "x": {3}, "both": {2, 3}} {
 		t.Run(name, func(t *testing.T) {
-			f := &fit{job: &Job{Predictor: &Predictor{Model: m, Decoder: tuned, Cache: cache}}}
+			f := &fit{dev: m.Device(), views: []View{v}, prompts: map[[2]int]model.EncodedPrompts{},
+				job: &Job{Predictor: &Predictor{Model: m, Decoder: tuned, Cache: cache}, Target: "bars"}}
+			defer f.drop()
 			err := m.Device().Run(func(s *tensor.Scope) error {
 				mirrored := v
 				mirrored.Geometry.Mirror = model.Mirror{X: name == "x" || name == "both", Y: name == "y" || name == "both"}
@@ -124,7 +126,7 @@ func TestFlippedViewsAreThoseOfMirroredPictures(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				got, err := f.features(s, v, axes)
+				e, err := f.look(s, 0, axes)
 				if err != nil {
 					return err
 				}
@@ -133,7 +135,7 @@ func TestFlippedViewsAreThoseOfMirroredPictures(t *testing.T) {
 					return err
 				}
 				w := m.Weights().With(tuned.Initial(s))
-				a := s.Float32s(tuned.Logits(s, w, model.Inputs{Features: got, Prompt: prompt}))
+				a := s.Float32s(tuned.Logits(s, w, model.Inputs{Features: e.in.Features, Prompt: prompt}))
 				b := s.Float32s(plain.Logits(s, w, model.Inputs{Features: want, Prompt: prompt}))
 				if !slices.Equal(a, b) {
 					t.Error("the logits differ")

@@ -10,8 +10,6 @@ import (
 var settings = []struct{ name, value string }{
 	// Threads that wait for the next operation sleep: they would spin on the cores that others need.
 	{"OMP_WAIT_POLICY", "passive"},
-	// cuBLAS repeats its results bit for bit only with a workspace of a fixed size.
-	{"CUBLAS_WORKSPACE_CONFIG", ":4096:8"},
 	// Beside libtorch's memory Go's own is small; half as much of it may be garbage as Go would let be.
 	{"GOGC", "50"},
 	// What one thread freed is of use to others only where they share an arena; libtorch asks for little often enough not to wait for it.
