@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"samtune/data"
 	"samtune/internal/featurecache"
 	"samtune/internal/tensor"
@@ -88,7 +90,7 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 	defer locks.Close()
 	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done, encode: c.encode}
 	if m.Device().CUDA() {
-		f.stack, f.stacks, f.batch = true, stacksTogether, cmp.Or(f.batch, 8)
+		f.stack, f.batch = true, cmp.Or(f.batch, 8)
 	} else {
 		f.batch = cmp.Or(f.batch, m.Together())
 	}
@@ -123,16 +125,12 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 	return nil
 }
 
-// stacksTogether is how many batches a GPU has under way: while one is encoded others are read and written.
-const stacksTogether = 6
-
 // filling is a call of Fill under way.
 type filling struct {
 	c       *EmbeddingCache
 	m       *model.Model
 	locks   *featurecache.Locks
 	stack   bool // a batch goes through the encoder as one, not each view on a thread of its own
-	stacks  int  // of them under way at a time, one to a thread
 	batch   int
 	missing []Want // locked, to go through the encoder
 	done    func()
@@ -170,22 +168,14 @@ func (f *filling) add(ctx context.Context, w Want) error {
 	return nil
 }
 
-// full is how many views are gathered before they go through the encoder: some for each thread, so that none waits for long.
-func (f *filling) full() int {
-	if f.stack {
-		return f.batch * max(f.stacks, 1) * 2
-	}
-	return 4 * f.batch
-}
+// full is how many views are gathered before they go through the encoder: some for each thread, or some batches, so that nothing waits for
+// long.
+func (f *filling) full() int { return 4 * f.batch }
 
 // flush sends what is missing through the encoder: as many at a time as a batch has, or where that runs out of memory fewer.
 func (f *filling) flush(ctx context.Context) error {
 	for len(f.missing) > 0 {
 		err := f.pass(ctx)
-		if f.stacks > 1 && errors.Is(err, tensor.ErrMemory) {
-			f.stacks = 1
-			continue
-		}
 		if n := min(f.batch, len(f.missing)); n > 1 && errors.Is(err, tensor.ErrMemory) {
 			f.batch = (n + 1) / 2
 			if f.c.Smaller != nil {
@@ -207,20 +197,32 @@ func (f *filling) flush(ctx context.Context) error {
 // pass sends views through the encoder: stacked, or each on a thread of its own. What is written is no longer missing, also where another
 // view fails.
 func (f *filling) pass(ctx context.Context) error {
-	size, together := 1, f.batch
+	size := 1
 	if f.stack {
-		size, together = f.batch, max(f.stacks, 1)
+		size = f.batch
 	}
 	groups := slices.Collect(slices.Chunk(f.missing, size))
 	written := make([]bool, len(groups))
-	err := f.m.Device().Each(len(groups), together, func(s *tensor.Scope, i int) error {
-		if err := ctx.Err(); err != nil {
+	var err error
+	if f.stack {
+		err = f.inTurn(ctx, groups, written)
+	} else {
+		err = f.m.Device().Each(len(groups), f.batch, func(s *tensor.Scope, i int) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			wants, err := open(groups[i])
+			if err != nil {
+				return err
+			}
+			features, err := f.group(s, wants)
+			if err == nil {
+				err = f.write(wants, features)
+			}
+			written[i] = err == nil
 			return err
-		}
-		err := f.group(s, groups[i])
-		written[i] = err == nil
-		return err
-	})
+		})
+	}
 	f.missing = nil
 	for i, group := range groups {
 		if !written[i] {
@@ -230,24 +232,88 @@ func (f *filling) pass(ctx context.Context) error {
 	return err
 }
 
-// group sends views through the encoder as one and writes their features.
-func (f *filling) group(s *tensor.Scope, group []Want) error {
-	c, wants := f.c, slices.Clone(group)
+// writing bounds the batches that wait for the disk.
+const writing = 4
+
+// inTurn encodes one group after the other; meanwhile the next one's pictures are read and the features of those before are written. More
+// threads that give a GPU work would each choose its kernels for themselves, which takes longer than a small job.
+func (f *filling) inTurn(ctx context.Context, groups [][]Want, written []bool) error {
+	type read struct {
+		wants []Want
+		err   error
+	}
+	ahead := func(i int) chan read {
+		c := make(chan read, 1)
+		if i < len(groups) {
+			go func() {
+				wants, err := open(groups[i])
+				c <- read{wants, err}
+			}()
+		}
+		return c
+	}
+	var writers errgroup.Group
+	writers.SetLimit(writing)
+	next := ahead(0)
+	var failed error
+	for i := range groups {
+		r := <-next
+		if failed = cmp.Or(r.err, ctx.Err()); failed != nil {
+			break
+		}
+		next = ahead(i + 1)
+		var features []encoded
+		if failed = f.m.Device().Run(func(s *tensor.Scope) (err error) { features, err = f.group(s, r.wants); return err }); failed != nil {
+			break
+		}
+		writers.Go(func() error {
+			err := f.write(r.wants, features)
+			written[i] = err == nil
+			return err
+		})
+	}
+	return cmp.Or(failed, writers.Wait())
+}
+
+// open gives views their pictures back.
+func open(group []Want) ([]Want, error) {
+	wants := slices.Clone(group)
 	for i := range wants {
 		var err error
 		if wants[i], err = wants[i].open(); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	return wants, nil
+}
+
+// encoded is a feature on its way to the disk.
+type encoded struct {
+	path, name string
+	shape      []int64
+	data       []byte
+}
+
+// group sends views through the encoder as one.
+func (f *filling) group(s *tensor.Scope, wants []Want) ([]encoded, error) {
 	out, err := f.encode(s, f.m, wants)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var features []encoded
 	for i, w := range wants {
 		for _, name := range w.Features {
-			if err := c.write(c.path(c.Key(f.m, w.View, name)), name, c.element(), out[i][name].Shape(), s.Bytes(out[i][name])); err != nil {
-				return err
-			}
+			features = append(features, encoded{f.c.path(f.c.Key(f.m, w.View, name)), name, out[i][name].Shape(), s.Bytes(out[i][name])})
+		}
+	}
+	return features, nil
+}
+
+// write writes the features of some views, who are done then.
+func (f *filling) write(wants []Want, features []encoded) error {
+	for _, e := range features {
+		if err := f.c.write(e.path, e.name, f.c.element(), e.shape, e.data); err != nil {
+			return err
 		}
 	}
 	f.mu.Lock()

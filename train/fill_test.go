@@ -128,3 +128,32 @@ func TestFillKeepsWhatWasDone(t *testing.T) {
 		t.Errorf("error %v, %d views found, want the %d that were encoded", err, again.Found, c.Encoded)
 	}
 }
+
+// TestBatchesBeforeOneThatFailsAreKept lets a picture of the second batch be unreadable, as a GPU takes them.
+func TestBatchesBeforeOneThatFailsAreKept(t *testing.T) {
+	m := small(t, tensortest.CPU(t))
+	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
+	locks, err := featurecache.OpenLocks(c.Dir, encodingName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer locks.Close()
+	gone := errors.New("it is gone")
+	done := 0
+	f := &filling{c: c, m: m, locks: locks, stack: true, batch: 2, done: func() { done++ }, encode: c.encode}
+	for i := range uint64(6) {
+		w := Want{View: Whole(m, picture(i+1)), Features: []string{model.Embedding}}.Later(func(string) (*data.Sample, error) {
+			if i == 3 {
+				return nil, gone
+			}
+			return picture(i + 1), nil
+		})
+		if ok, err := locks.Try(c.at(m, w.View)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		f.missing = append(f.missing, w)
+	}
+	if err := f.flush(context.Background()); !errors.Is(err, gone) || done != 2 || c.Encoded != 2 || len(f.missing) != 4 {
+		t.Errorf("error %v, %d done, %d encoded, %d missing: want that of the picture, the two before it done, and the others missing", err, done, c.Encoded, len(f.missing))
+	}
+}

@@ -100,6 +100,9 @@ func (c HeadConfig) Check() error {
 	return nil
 }
 
+// designsTogether is how many pictures' designs are made at a time where a GPU holds the features.
+const designsTogether = 6
+
 // designs gathers the pictures' features at the sampled pixels and sets up the groups.
 func (f *headFit) designs() error {
 	if err := f.cfg.Check(); err != nil {
@@ -133,7 +136,7 @@ func (f *headFit) designs() error {
 	f.gathered = make([]*designImage, len(samples))
 	together := 1 // on a CPU a design is to be the same numbers in whatever company it is made
 	if f.h.Model.Device().CUDA() {
-		together = stacksTogether
+		together = designsTogether
 	}
 	err = f.h.Model.Device().Each(len(samples), together, func(s *tensor.Scope, i int) (err error) {
 		if err := f.c.ctx.Err(); err != nil {
