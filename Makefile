@@ -99,7 +99,7 @@ docs: build ## write what the pages take from the program and from the files in 
 
 bench: build ## the same work in samtune and in Python by turns: CASES=encode,step ROUNDS=3 THREADS=2 OUT=dir PYTHON=path FULL=1
 	@$(GO_ENV) && python3 bench/run.py --out '$(or $(OUT),bench-out)' $(if $(CASES),--cases '$(CASES)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(THREADS),--threads '$(THREADS)') \
-	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(PYTHON),--python '$(PYTHON)') $(if $(DATA),--data '$(DATA)') $(if $(IMAGES),--images '$(IMAGES)') $(if $(SHOTS),--shots '$(SHOTS)') \
+	  $(if $(DEVICE),--device '$(DEVICE)') $(if $(BUNDLE),--bundle '$(BUNDLE)') $(if $(PYTHON),--python '$(PYTHON)') $(if $(DATA),--data '$(DATA)') $(if $(IMAGES),--images '$(IMAGES)') $(if $(SHOTS),--shots '$(SHOTS)') \
 	  $(if $(STEPS),--steps '$(STEPS)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(FULL),--full)
 
 bench-scale: build ## how time and memory grow with images, shots, tiles and the images' side: IMAGES=5,50,500 OUT=dir

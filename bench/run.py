@@ -185,20 +185,26 @@ def table(rows):
     return "\n".join(text + [f"{r['name']}: {r['note']}" for r in rows if r["note"]])
 
 
-def machine():
+def machine(device):
     """What times depend on."""
     cpu = platform.processor()
     for line in open("/proc/cpuinfo"):
         if line.startswith("model name"):
             cpu = line.split(":", 1)[1].strip()
             break
-    return {"cpu": cpu, "cores": os.cpu_count(), "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+    gpu = {}
+    if device != "cpu":
+        try:
+            gpu["gpu"] = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True).stdout.split("\n")[0]
+        except FileNotFoundError:
+            pass  # it is there with most drivers, not all
+    return {"cpu": cpu, **gpu, "cores": os.cpu_count(), "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
             "system": platform.platform(), "load_before": os.getloadavg()[0]}
 
 
 def asked(arguments):
     """The options of the command but those that name places of this machine."""
-    places = {"--out", "--python", "--data"}
+    places = {"--out", "--python", "--data", "--bundle"}
     return [a for before, a in zip([None, *arguments], arguments) if a not in places and before not in places]
 
 
@@ -271,7 +277,7 @@ def compare(settings):
             rows += cases.MAKERS[name](settings)
     except cases.Missing as why:
         raise Stop(str(why)) from None
-    record = {"date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"), "machine": machine(), "versions": versions(settings),
+    record = {"date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"), "machine": machine(settings.device), "versions": versions(settings),
               "threads": settings.threads, "rounds": settings.rounds, "device": settings.device, "command": asked(sys.argv[1:])}
     record["sgemm_gflops"] = rate = measure(rows, settings)
     record["rows"] = [summarise(row, rate) for row in rows]

@@ -18,6 +18,7 @@ type benchRecord struct {
 	Command []string `json:"command"`
 	Machine struct {
 		CPU  string  `json:"cpu"`
+		GPU  string  `json:"gpu"`
 		Load float64 `json:"load_before"`
 	} `json:"machine"`
 	Rows []struct {
@@ -60,8 +61,12 @@ func benchTable(folder string, names []string) (string, error) {
 				optional("%.0f", row.GoMB), optional("%.2f", row.Memory), row.Side})
 		}
 		date, _, _ := strings.Cut(r.Date, "T")
+		device := r.Device
+		if r.Machine.GPU != "" {
+			device += " (" + r.Machine.GPU + ")"
+		}
 		fmt.Fprintf(&by, "\n`bench/run.py %s`, %s: %s, %d threads, %s, medians of %d; load before %.1f", strings.Join(r.Command, " "), date, r.Machine.CPU,
-			r.Threads, r.Device, r.Rounds, r.Machine.Load)
+			r.Threads, device, r.Rounds, r.Machine.Load)
 		if r.Rate > 0 {
 			fmt.Fprintf(&by, "; a large matrix product %.0f GFLOP/s", r.Rate)
 		}
