@@ -196,7 +196,8 @@ class Cluster:
         daemon.wait()
         tasks = processes(f"SLURMD_NODENAME={node}\0")
         mine = processes(str(self.dir))
-        kill(set(tasks) | (set(tasks.values()) & set(mine)))  # with the slurmstepd that they are children of
+        kill(set(tasks.values()) & set(mine))  # first each slurmstepd, which would still report how its task ended
+        kill(tasks)
 
     def stop(self):
         for name in ["node1", "node2", "slurmctld", "munged"]:

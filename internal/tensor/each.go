@@ -7,9 +7,9 @@ import (
 )
 
 // Each calls f for 0 to n-1, together of them at a time, each with a scope of its own on a thread of its own, which has its share of
-// the device's threads: on a CPU, work that falls into equal parts takes less time so than part by part over all cores, and a GPU, which
-// takes the operations of all threads in turn, is given the next part while another one's result is looked at. Parts that have not begun when one fails are left out; the
-// error is that of the first part that failed. As Run, Each must not be called from inside of either.
+// the device's threads. On a CPU, work that falls into equal parts takes less time so than part by part over all cores. A GPU takes the
+// operations of all threads in turn, and is given the next part while another one's result is looked at. Parts that have not begun
+// when one fails are left out; the error is that of the first part that failed. As Run, Each must not be called from inside of either.
 func (d *Device) Each(n, together int, f func(s *Scope, i int) error) error {
 	together = min(n, together, d.threads)
 	if together <= 1 {
