@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"testing"
 
 	"samtune/checkpoints"
@@ -77,7 +78,7 @@ func liteRun(t *testing.T, m *model.Model) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &EmbeddingCache{Dir: dir + "/cache", DType: tensor.Float16}
+	c := &EmbeddingCache{Dir: filepath.Join(dir, "cache"), DType: tensor.Float16}
 	defer c.Close()
 	p := &Predictor{Model: m, Decoder: decoder, Cache: c, Tiling: Tiling{Grid: 2, Tile: 64, Feather: 8, MinValid: 0.1}, Threshold: 0.5}
 	shots := []*data.Sample{picture(1), picture(2), picture(3)}
@@ -90,11 +91,11 @@ func liteRun(t *testing.T, m *model.Model) string {
 	if err := c.Fill(context.Background(), m, wants, func(int) {}, func() {}); err != nil {
 		t.Fatal(err)
 	}
-	store, err := checkpoints.OpenStore(dir+"/plain", checkpoints.StoreOptions{Identity: "test", Keep: 2})
+	store, err := checkpoints.OpenStore(filepath.Join(dir, "plain"), checkpoints.StoreOptions{Identity: "test", Keep: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fitted(t, &Job{Predictor: p, Target: "bars", Train: shots[:2], Validation: shots[2:], Store: store, LogPath: dir + "/train.jsonl",
+	fitted(t, &Job{Predictor: p, Target: "bars", Train: shots[:2], Validation: shots[2:], Store: store, LogPath: filepath.Join(dir, "train.jsonl"),
 		Config:  Config{Steps: 12, Batch: 2, LR: 5e-4, WeightDecay: 0.01, Warmup: 3, Clip: 1, Flips: true, ValidateEvery: 6, CheckpointEvery: 6, Seed: 7, Loss: DefaultLoss()},
 		Resumed: func(int) {}, Warn: func(string) {}, Step: func(Point, int) {}})
 	h := &HeadFeatures{Model: m, Cache: c, Pyramid: Pyramid{Scales: []int{1, 2}, Mirrors: "x", Features: []string{model.Embedding, model.Stage0, model.Pixels}}}
@@ -102,7 +103,7 @@ func liteRun(t *testing.T, m *model.Model) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err = checkpoints.OpenStore(dir+"/head", checkpoints.StoreOptions{})
+	store, err = checkpoints.OpenStore(filepath.Join(dir, "head"), checkpoints.StoreOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
