@@ -4,20 +4,13 @@ import (
 	"testing"
 
 	"samtune/internal/tensor"
+	"samtune/internal/tensor/tensortest"
 	"samtune/internal/testkit"
 )
 
 // TestCUDAParity runs the decoder of the tiny pack, and LiteMedSAM where its weights are, on a GPU.
 func TestCUDAParity(t *testing.T) {
-	n, reason := tensor.CUDA()
-	if n == 0 {
-		t.Skip("no GPU: " + reason)
-	}
-	d, err := tensor.Open("cuda", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
+	d := tensortest.GPU(t)
 	t.Run("tiny decoder", func(t *testing.T) {
 		m := tinyModel(t, d)
 		v := testkit.Vectors(t, "tiny.safetensors")

@@ -21,8 +21,7 @@ type AdamW struct {
 	vari  *tensor.Tensor // second moment, [N]
 	steps int
 
-	leaves []*tensor.Tensor // the parameters as autograd sees them, each over its part of flat
-	named  model.Weights    // the same by name
+	leaves model.Weights // the parameters as autograd sees them, each over its part of flat
 }
 
 // AdamW's constants, PyTorch's defaults.
@@ -48,10 +47,9 @@ func NewAdamW(s *tensor.Scope, infos []checkpoints.Info, weights model.Weights) 
 	n := a.flat.Shape()[0]
 	a.mean = s.Keep(s.Zeros(tensor.Float32, n))
 	a.vari = s.Keep(s.Zeros(tensor.Float32, n))
-	a.named = a.Weights(s)
-	for _, info := range infos {
-		leaf := s.Keep(s.Leaf(a.named[info.Name]))
-		a.leaves, a.named[info.Name] = append(a.leaves, leaf), leaf
+	a.leaves = a.Weights(s)
+	for name, w := range a.leaves {
+		a.leaves[name] = s.Keep(s.Leaf(w))
 	}
 	return a, nil
 }
@@ -61,20 +59,24 @@ func (a *AdamW) Drop() {
 	a.flat.Drop()
 	a.mean.Drop()
 	a.vari.Drop()
-	a.named.Drop()
+	a.leaves.Drop()
 }
 
 // Len is how many numbers are trained.
 func (a *AdamW) Len() int { return int(tensor.Numel(a.flat.Shape())) }
 
 // Leaves returns the parameters by name as tensors that gradients are asked for; they share the buffer's memory and stay the optimiser's.
-func (a *AdamW) Leaves() model.Weights { return a.named }
+func (a *AdamW) Leaves() model.Weights { return a.leaves }
 
 // Gradient returns the gradient [N] of a scalar loss that was computed from the leaves, and frees the graph. It is 0 where the loss does
 // not reach.
 func (a *AdamW) Gradient(s *tensor.Scope, loss *tensor.Tensor) *tensor.Tensor {
 	return s.Block(func(s *tensor.Scope) *tensor.Tensor {
-		grads := s.Backward(loss, a.leaves...)
+		leaves := make([]*tensor.Tensor, len(a.infos))
+		for i, info := range a.infos {
+			leaves[i] = a.leaves[info.Name]
+		}
+		grads := s.Backward(loss, leaves...)
 		for i, g := range grads {
 			if g == nil {
 				grads[i] = s.Zeros(tensor.Float32, a.sizes[i])
@@ -144,9 +146,9 @@ func (a *AdamW) restore(s *tensor.Scope, weights, moments *checkpoints.File, ste
 	}
 	parts := make([]*tensor.Tensor, len(a.infos))
 	for i, info := range a.infos {
-		parts[i] = s.Reshape(read(s, weights, info), -1)
+		parts[i] = read(s, weights, info)
 	}
-	s.CopyInto(a.flat, s.Cat(0, parts...))
+	s.CopyInto(a.flat, s.Flatten(parts...))
 	size := []int64{tensor.Numel(a.flat.Shape())}
 	want := []checkpoints.Info{{Name: "first_moment", DType: "F32", Shape: size}, {Name: "second_moment", DType: "F32", Shape: size}}
 	if err := checkpoints.Match(want, moments); err != nil {

@@ -14,23 +14,9 @@ import (
 	"samtune/model"
 )
 
-func openGPU(t *testing.T) *tensor.Device {
-	t.Helper()
-	n, reason := tensor.CUDA()
-	if n == 0 {
-		t.Skip("no GPU: " + reason)
-	}
-	gpu, err := tensor.Open("cuda", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(gpu.Close)
-	return gpu
-}
-
 // TestCUDATraining takes a short training of the tiny decoder on a GPU twice, and compares with the CPU.
 func TestCUDATraining(t *testing.T) {
-	m := tiny(t, openGPU(t))
+	m := tiny(t, tensortest.GPU(t))
 	cache := t.TempDir()
 	first, second := t.TempDir(), t.TempDir()
 	var losses []float64
@@ -54,7 +40,7 @@ func TestCUDATraining(t *testing.T) {
 
 // TestCUDARepeats encodes pictures with LiteMedSAM, trains its decoder on them and fits heads, all of it twice: to the same bytes.
 func TestCUDARepeats(t *testing.T) {
-	m := lite(t, openGPU(t))
+	m := lite(t, tensortest.GPU(t))
 	for _, precision := range []tensor.DType{tensor.Float32, tensor.BFloat16} {
 		if err := m.SetPrecision(precision); err != nil {
 			t.Fatal(err)
@@ -116,7 +102,7 @@ func liteRun(t *testing.T, m *model.Model) string {
 // TestCUDAMemory takes 400 steps, whose second half may take no more of the GPU's memory, and encodes more pictures at a time than
 // what is left of it holds.
 func TestCUDAMemory(t *testing.T) {
-	gpu := openGPU(t)
+	gpu := tensortest.GPU(t)
 	free := func() int64 {
 		t.Helper()
 		g, err := gpu.GPU()

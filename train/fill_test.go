@@ -103,23 +103,30 @@ func TestFillIsTheSameOnAnyThreads(t *testing.T) {
 	}
 }
 
-// TestFillKeepsWhatWasDone lets a picture in the midst of others be unreadable.
-func TestFillKeepsWhatWasDone(t *testing.T) {
-	m := small(t, tensortest.CPU(t))
-	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
-	gone := errors.New("it is gone")
+var errGone = errors.New("it is gone")
+
+// oneGone are views of six pictures, the fourth of which can't be read any more.
+func oneGone(m *model.Model) []Want {
 	var wants []Want
 	for i := range uint64(6) {
 		w := Want{View: Whole(m, picture(i+1)), Features: []string{model.Embedding}}
 		wants = append(wants, w.Later(func(string) (*data.Sample, error) {
 			if i == 3 {
-				return nil, gone
+				return nil, errGone
 			}
 			return picture(i + 1), nil
 		}))
 	}
+	return wants
+}
+
+// TestFillKeepsWhatWasDone lets a picture in the midst of others be unreadable.
+func TestFillKeepsWhatWasDone(t *testing.T) {
+	m := small(t, tensortest.CPU(t))
+	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
+	wants := oneGone(m)
 	err := c.Fill(context.Background(), m, wants, func(int) {}, func() {})
-	if !errors.Is(err, gone) || c.Encoded < 3 {
+	if !errors.Is(err, errGone) || c.Encoded < 3 {
 		t.Errorf("error %v after %d views, want that of the fourth picture after the three before it", err, c.Encoded)
 	}
 	again := &EmbeddingCache{Dir: c.Dir, DType: tensor.Float16}
@@ -138,22 +145,14 @@ func TestBatchesBeforeOneThatFailsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer locks.Close()
-	gone := errors.New("it is gone")
 	done := 0
-	f := &filling{c: c, m: m, locks: locks, stack: true, batch: 2, done: func() { done++ }, encode: c.encode}
-	for i := range uint64(6) {
-		w := Want{View: Whole(m, picture(i+1)), Features: []string{model.Embedding}}.Later(func(string) (*data.Sample, error) {
-			if i == 3 {
-				return nil, gone
-			}
-			return picture(i + 1), nil
-		})
+	f := &filling{c: c, m: m, locks: locks, stack: true, batch: 2, missing: oneGone(m), done: func() { done++ }, encode: c.encode}
+	for _, w := range f.missing {
 		if ok, err := locks.Try(c.at(m, w.View)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		f.missing = append(f.missing, w)
 	}
-	if err := f.flush(context.Background()); !errors.Is(err, gone) || done != 2 || c.Encoded != 2 || len(f.missing) != 4 {
+	if err := f.flush(context.Background()); !errors.Is(err, errGone) || done != 2 || c.Encoded != 2 || len(f.missing) != 4 {
 		t.Errorf("error %v, %d done, %d encoded, %d missing: want that of the picture, the two before it done, and the others missing", err, done, c.Encoded, len(f.missing))
 	}
 }

@@ -37,7 +37,7 @@ func (d *Device) spread(n, together int, f func(s *Scope, i int) error) error {
 	for range together {
 		d.parts <- func() {
 			defer wait.Done()
-			setThreads(max(1, d.threads/together))
+			setThreads(d.threads / together)
 			for i := int(next.Add(1)) - 1; i < n && !failed.Load(); i = int(next.Add(1)) - 1 {
 				if errs[i] = d.run(func(s *Scope) error { return f(s, i) }); errs[i] != nil {
 					failed.Store(true)

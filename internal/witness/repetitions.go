@@ -258,9 +258,9 @@ func ourGradient(s *tensor.Scope, in inputs) *tensor.Tensor {
 func gradients(s *tensor.Scope, leaves model.Weights) *tensor.Tensor {
 	var flat []*tensor.Tensor
 	for _, p := range parameters {
-		flat = append(flat, s.Reshape(grad(s, leaves[p.Name]), -1))
+		flat = append(flat, grad(s, leaves[p.Name]))
 	}
-	return s.Cat(0, flat...)
+	return s.Flatten(flat...)
 }
 
 func copied(s *tensor.Scope, t *tensor.Tensor) *tensor.Tensor { return s.MulScalar(t, 1) }

@@ -23,3 +23,18 @@ func Threads(t testing.TB, threads int) *tensor.Device {
 	t.Cleanup(d.Close)
 	return d
 }
+
+// GPU is the machine's first GPU, closed when the test ends; a test is skipped where there is none.
+func GPU(t testing.TB) *tensor.Device {
+	t.Helper()
+	n, reason := tensor.CUDA()
+	if n == 0 {
+		t.Skip("no GPU: " + reason)
+	}
+	d, err := tensor.Open("cuda", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
