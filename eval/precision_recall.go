@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Histogram counts the valid pixels of segmentations by their predicted probability, those of the truth apart from the others:
@@ -72,6 +73,8 @@ func CountProbabilities(in Input) *Histogram {
 	return h
 }
 
+// bin is the place of a probability in a histogram. That of a pixel is nearly always known from the first bits of its probability; the
+// logarithm is taken for the others alone, which lie beside an edge between bins or close to 1.
 func bin(p float32) int {
 	switch {
 	case !(p > 0):
@@ -79,9 +82,32 @@ func bin(p float32) int {
 	case p >= 1:
 		return histogramBins - 1
 	}
+	bins := binsOfCells()
+	cell := math.Float32bits(p) >> cellShift
+	if bins[cell] == bins[cell+1] {
+		return int(bins[cell])
+	}
+	return binByLogit(p)
+}
+
+func binByLogit(p float32) int {
 	logit := math.Log(float64(p) / (1 - float64(p)))
 	return int(math.Max(0, math.Min(histogramBins-1, math.Floor(logit*binsPerLogit)+histogramBins/2)))
 }
+
+// cellShift are the low bits of a float32 that are left out where probabilities are told apart by cells of neighbours.
+const cellShift = 12
+
+// binsOfCells are the bins of the lowest probability of each cell, and of 1 at the end. The bins of what lies in a cell are between
+// its own and the next one's, as they rise with the probability.
+var binsOfCells = sync.OnceValue(func() []uint16 {
+	bins := make([]uint16, math.Float32bits(1)>>cellShift+1)
+	for cell := range bins[1 : len(bins)-1] {
+		bins[cell+1] = uint16(binByLogit(math.Float32frombits(uint32(cell+1) << cellShift)))
+	}
+	bins[len(bins)-1] = histogramBins - 1
+	return bins
+})
 
 // Add adds the counts of another histogram; nil adds nothing.
 func (h *Histogram) Add(o *Histogram) {

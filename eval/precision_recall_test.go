@@ -110,3 +110,20 @@ func TestHistogramCountsWhatIsValid(t *testing.T) {
 		t.Error("without a pixel inside there is an average precision")
 	}
 }
+
+// TestBinsByCells compares bins that are looked up with those by the logarithm: of probabilities all over the range, and of both sides of
+// each edge between cells.
+func TestBinsByCells(t *testing.T) {
+	same := func(bits uint32) {
+		if p := math.Float32frombits(bits); bin(p) != binByLogit(p) {
+			t.Fatalf("probability %v is in bin %d, by its logarithm in %d", p, bin(p), binByLogit(p))
+		}
+	}
+	for bits := uint32(1); bits < math.Float32bits(1); bits += 331 {
+		same(bits)
+	}
+	for edge := uint32(1 << cellShift); edge < math.Float32bits(1); edge += 1 << cellShift {
+		same(edge - 1)
+		same(edge)
+	}
+}

@@ -3,7 +3,6 @@ package train
 
 import (
 	"fmt"
-	"math"
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
@@ -108,17 +107,7 @@ func (a *AdamW) Step(s *tensor.Scope, grad *tensor.Tensor, lr, decay, clip float
 		}
 	}
 	a.steps++
-	s.ScaleInto(a.flat, 1-lr*decay)
-	s.LerpInto(a.mean, grad, 1-beta1)
-	s.LerpInto(a.vari, s.Mul(grad, grad), 1-beta2)
-	correct1 := 1 - math.Pow(beta1, float64(a.steps))
-	correct2 := 1 - math.Pow(beta2, float64(a.steps))
-	denominator := s.Sqrt(a.vari)
-	s.ScaleInto(denominator, 1/math.Sqrt(correct2))
-	s.ShiftInto(denominator, epsilon)
-	update := s.Div(a.mean, denominator)
-	s.ScaleInto(update, lr/correct1)
-	s.SubInto(a.flat, update)
+	s.AdamWInto(a.flat, grad, a.mean, a.vari, a.steps, tensor.AdamWRates{LR: lr, Beta1: beta1, Beta2: beta2, Decay: decay, Epsilon: epsilon})
 	return norm
 }
 

@@ -1,7 +1,9 @@
-// A linear layer and SAM's attention as one node each in autograd's graph. What autograd does for a node, beside the node's own work, takes
-// longer than most of the decoder's operations do, and of single operations an attention would be 25.
+// What would be many of libtorch's operations, as one. A linear layer and SAM's attention are one node each in autograd's graph: what autograd
+// does for a node, beside the node's own work, takes longer than most of the decoder's operations do, and of single operations an attention
+// would be 25. A step of AdamW goes through memory once.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/version.h>
 
 #include <cmath>
 #include <cstring>
@@ -89,16 +91,41 @@ struct Attention : torch::autograd::Function<Attention> {
   }
 };
 
-// made writes what f returns, or else the words of its exception, which the caller frees.
+// done returns the words of f's exception, which the caller frees, and null where there is none.
 template <class F>
-char *made(void **out, F f) {
+char *done(F f) {
   try {
-    *out = new Tensor(f());
+    f();
     return nullptr;
   } catch (const std::exception &e) {
     return strdup(e.what());
   }
 }
+
+// made is done for an f that returns a tensor, which is written to out.
+template <class F>
+char *made(void **out, F f) {
+  return done([&] { *out = new Tensor(f()); });
+}
+
+struct Rates {
+  double lr, beta1, beta2, decay, epsilon;
+};
+
+#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 4
+void adamw(const Tensor &weights, const Tensor &grad, const Tensor &mean, const Tensor &variance, int64_t step, const Rates &r) {
+  auto steps = at::full({}, static_cast<double>(step), weights.options());
+  at::_fused_adamw_({weights}, {grad}, {mean}, {variance}, {}, {steps}, r.lr, r.beta1, r.beta2, r.decay, r.epsilon, false, false);
+}
+#else  // libtorch 2.1 has no fused step for a CPU
+void adamw(Tensor weights, const Tensor &grad, Tensor mean, Tensor variance, int64_t step, const Rates &r) {
+  weights.mul_(1 - r.lr * r.decay);
+  mean.lerp_(grad, 1 - r.beta1);
+  variance.mul_(r.beta2).addcmul_(grad, grad, 1 - r.beta2);
+  auto below = variance.sqrt().div_(std::sqrt(1 - std::pow(r.beta2, step))).add_(r.epsilon);
+  weights.addcdiv_(mean, below, -r.lr / (1 - std::pow(r.beta1, step)));
+}
+#endif
 
 const Tensor &in(void *t) { return *static_cast<Tensor *>(t); }
 
@@ -112,5 +139,14 @@ extern "C" char *samtune_linear(void **out, void *x, void *w, void *b) {
 extern "C" char *samtune_attention(void **out, void **of, int64_t heads) {
   return made(out, [&] {
     return Attention::apply(in(of[0]), in(of[1]), in(of[2]), in(of[3]), in(of[4]), in(of[5]), in(of[6]), in(of[7]), in(of[8]), in(of[9]), in(of[10]), heads);
+  });
+}
+
+// of holds weights, gradient, first and second moment, all but the gradient changed; rates are the members of Rates.
+extern "C" char *samtune_adamw(void **of, int64_t step, const double *rates) {
+  return done([&] {
+    for (int i = 1; i < 4; i++)  // the fused step does not look
+      TORCH_CHECK(in(of[i]).sizes() == in(of[0]).sizes(), "weights of shape ", in(of[0]).sizes(), " beside a gradient or moment of ", in(of[i]).sizes());
+    adamw(in(of[0]), in(of[1]), in(of[2]), in(of[3]), step, Rates{rates[0], rates[1], rates[2], rates[3], rates[4]});
   });
 }

@@ -6,6 +6,7 @@ package tensor
 
 char *samtune_linear(void **, void *, void *, void *);
 char *samtune_attention(void **, void **, int64_t);
+char *samtune_adamw(void **, int64_t, const double *);
 */
 import "C"
 
@@ -15,13 +16,18 @@ import (
 	lib "github.com/sugarme/gotch/libtch"
 )
 
-// fused takes over the result of one of fused.cc's functions, or fails with their error.
-func (s *Scope) fused(op string, f func(out *unsafe.Pointer) *C.char) *Tensor {
-	var out unsafe.Pointer
-	if text := f(&out); text != nil {
+// done fails with the error of one of fused.cc's functions, if it is one.
+func (s *Scope) done(op string, text *C.char) {
+	if text != nil {
 		defer C.free(unsafe.Pointer(text))
 		s.Fail(torchError(op, C.GoString(text)))
 	}
+}
+
+// fused takes over the result of one of fused.cc's functions, or fails with their error.
+func (s *Scope) fused(op string, f func(out *unsafe.Pointer) *C.char) *Tensor {
+	var out unsafe.Pointer
+	s.done(op, f(&out))
 	return s.own(op, lib.Ctensor(out))
 }
 
@@ -46,4 +52,14 @@ func (s *Scope) MultiHead(heads int64, q, k, v *Tensor, onQ, onK, onV, onOut Pro
 		of[i] = unsafe.Pointer(t.c)
 	}
 	return s.fused("attention", func(out *unsafe.Pointer) *C.char { return C.samtune_attention(out, &of[0], C.int64_t(heads)) })
+}
+
+// AdamWRates are a step's learning rate, the two moments' decay, the weights' and the epsilon beside the root of the second moment.
+type AdamWRates struct{ LR, Beta1, Beta2, Decay, Epsilon float64 }
+
+// AdamWInto takes the step-th step, counted from 1, of AdamW: it changes the weights and their two moments, all of one shape, by a gradient.
+func (s *Scope) AdamWInto(weights, grad, mean, variance *Tensor, step int, r AdamWRates) {
+	of := [...]unsafe.Pointer{unsafe.Pointer(weights.c), unsafe.Pointer(grad.c), unsafe.Pointer(mean.c), unsafe.Pointer(variance.c)}
+	rates := [...]C.double{C.double(r.LR), C.double(r.Beta1), C.double(r.Beta2), C.double(r.Decay), C.double(r.Epsilon)}
+	s.done("adamw", C.samtune_adamw(&of[0], C.int64_t(step), &rates[0]))
 }

@@ -8,21 +8,9 @@ func (s *Scope) CopyInto(dst, src *Tensor) {
 	check("copy_")
 }
 
-// LerpInto moves dst towards end: dst += weight * (end - dst).
-func (s *Scope) LerpInto(dst, end *Tensor, weight float64) {
-	c := lib.AtsFloat(weight)
-	defer lib.AtsFree(c)
-	s.inPlace("lerp_", func(o *lib.Ctensor) { lib.AtgLerp_(o, dst.c, end.c, c) })
-}
-
 // AddInto adds t to dst.
 func (s *Scope) AddInto(dst, t *Tensor) {
 	s.inPlace("add_", func(o *lib.Ctensor) { lib.AtgAdd_(o, dst.c, t.c) })
-}
-
-// SubInto subtracts t from dst.
-func (s *Scope) SubInto(dst, t *Tensor) {
-	s.inPlace("sub_", func(o *lib.Ctensor) { lib.AtgSub_(o, dst.c, t.c) })
 }
 
 // ScaleInto multiplies dst by v.

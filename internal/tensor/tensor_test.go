@@ -167,11 +167,9 @@ func TestOperators(t *testing.T) {
 			b := s.MulScalar(a, 1)
 			s.ScaleInto(b, 2)
 			s.ShiftInto(b, 1)
-			s.LerpInto(b, a, 0.25)
 			s.AddInto(b, a)
-			s.SubInto(b, s.MulScalar(a, 0.5))
 			return b
-		}, each(func(v float64) float64 { return 0.75*(2*v+1) + 0.25*v + v - 0.5*v })},
+		}, each(func(v float64) float64 { return 2*v + 1 + v })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := d.Run(func(s *Scope) error {
