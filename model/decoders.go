@@ -16,8 +16,8 @@ type Decoder interface {
 	Name() string
 	// Features are the encoder's features that it reads.
 	Features() []string
-	// Trainable lists the parameters that fine-tuning changes, ordered by name. Those that the loss does
-	// not reach are not among them, so that weight decay leaves them as they are.
+	// Trainable lists the parameters that fine-tuning changes, ordered by name. The IoU head, which the loss does not
+	// reach, is not among them, so that weight decay leaves it as it is.
 	Trainable() []checkpoints.Info
 	// Initial returns the first values of those parameters that the released weights don't hold.
 	Initial(s *tensor.Scope) Weights
