@@ -112,20 +112,18 @@ struct Rates {
   double lr, beta1, beta2, decay, epsilon;
 };
 
-#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 4
 void adamw(const Tensor &weights, const Tensor &grad, const Tensor &mean, const Tensor &variance, int64_t step, const Rates &r) {
+#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 4
   auto steps = at::full({}, static_cast<double>(step), weights.options());
   at::_fused_adamw_({weights}, {grad}, {mean}, {variance}, {}, {steps}, r.lr, r.beta1, r.beta2, r.decay, r.epsilon, false, false);
-}
 #else  // libtorch 2.1 has no fused step for a CPU
-void adamw(Tensor weights, const Tensor &grad, Tensor mean, Tensor variance, int64_t step, const Rates &r) {
   weights.mul_(1 - r.lr * r.decay);
   mean.lerp_(grad, 1 - r.beta1);
   variance.mul_(r.beta2).addcmul_(grad, grad, 1 - r.beta2);
   auto below = variance.sqrt().div_(std::sqrt(1 - std::pow(r.beta2, step))).add_(r.epsilon);
   weights.addcdiv_(mean, below, -r.lr / (1 - std::pow(r.beta1, step)));
-}
 #endif
+}
 
 const Tensor &in(void *t) { return *static_cast<Tensor *>(t); }
 
