@@ -54,9 +54,12 @@ func newPair(pred, truth *data.Mask, spacing [2]float64) (*pair, bool) {
 		return nil, false
 	}
 	p := &pair{lattice: lattice{planes: box.y1 - box.y0 + 2, rows: 1, columns: padded(box), spacing: [3]float64{spacing[0], 1, spacing[1]}}}
-	p.pred, p.truth = p.solid(), p.solid()
-	copyRows(p.pred[p.margin():], p.columns, pred, box)
-	copyRows(p.truth[p.margin():], p.columns, truth, box)
+	solid := func(m *data.Mask) []uint8 {
+		points := p.solid()
+		copyRows(points[p.margin():], p.columns, m, box)
+		return points
+	}
+	both(func() { p.pred = solid(pred) }, func() { p.truth = solid(truth) })
 	return p, true
 }
 
@@ -75,7 +78,8 @@ func copyRows(to []uint8, stride int, m *data.Mask, b box) {
 // surface lists the points of a solid with a neighbour outside it, of 4 in a picture and 6 in a volume, in the order of indexes.
 func (l *lattice) surface(solid []uint8) (out []int) {
 	steps := l.steps()
-	for i := l.margin(); i < l.points()-l.margin(); i += wordSize {
+	margin := l.margin()
+	for i, end := margin, l.points()-margin; i < end; i += wordSize {
 		w := word(solid, i)
 		if w == 0 {
 			continue

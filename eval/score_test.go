@@ -336,7 +336,7 @@ func TestNearestInTallPictures(t *testing.T) {
 	a, b := randomMask(r, 30, 40, 0.02), randomMask(r, 30, 40, 0.05)
 	p, _ := newPair(a, b, [2]float64{1, 1.5})
 	from, to := p.surface(p.pred), p.surface(p.truth)
-	if d := cmp.Diff(p.nearest(from, to), nearest[uint32](&p.lattice, from, to, 1<<31)); d != "" {
+	if d := cmp.Diff(p.nearest(from, to), nearest[uint32](&p.lattice, from, to)); d != "" {
 		t.Error(d)
 	}
 }

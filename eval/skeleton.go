@@ -42,11 +42,14 @@ func (l *lattice) bitmap(solid []uint8) bitmap {
 	b := bitmap{row: (l.columns + 63) / 64}
 	b.words = make([]uint64, l.planes*b.row+2)
 	for y := range l.planes {
-		words := b.words[1+y*b.row:]
-		for x := 0; x < l.columns; x += wordSize {
-			// eight bytes of 0 or 1 become eight bits
-			octet := word(solid, y*l.columns+x) * 0x0102040810204080 >> 56
-			words[x/64] |= octet << (x % 64)
+		line := solid[y*l.columns:]
+		for w := range b.row {
+			var points uint64
+			for x := 0; x < min(64, l.columns-w*64); x += wordSize {
+				// eight bytes of 0 or 1 become eight bits
+				points |= word(line, w*64+x) * 0x0102040810204080 >> 56 << x
+			}
+			b.words[1+y*b.row+w] = points
 		}
 	}
 	return b
@@ -60,43 +63,43 @@ func (b bitmap) has(y, x int) bool { return b.words[1+y*b.row+x/64]>>(x%64)&1 ==
 // a pass together; they are looked at again only after one of them or of their neighbours has gone, which keeps the time linear in the
 // pixels however thick an object is.
 func (b bitmap) skeleton() bitmap {
-	left := slices.Clone(b.words)
 	var waiting [2]wordSet // that each pass has to look at
 	for pass := range waiting {
-		waiting[pass] = newWordSet(len(left))
+		waiting[pass] = newWordSet(len(b.words))
 	}
-	for w, solid := range left {
+	for w, solid := range b.words {
 		if solid != 0 {
 			waiting[0].add(w)
 			waiting[1].add(w)
 		}
 	}
-	var gone []thinned
+	// A pass writes what it looks at; in all else both are the same, for what has changed is looked at in the next pass.
+	left, next := slices.Clone(b.words), slices.Clone(b.words)
 	changed := newWordSet(len(left))
 	for pass, idle := 0, 0; idle < len(waiting); pass = 1 - pass {
-		gone = gone[:0]
+		idle++
 		for i, set := range waiting[pass] {
 			waiting[pass][i] = 0
+			var all, first, last uint64 // of the set's words, those of which any pixel goes, and the first or the last one
 			for ; set != 0; set &= set - 1 {
 				w := i*64 + bits.TrailingZeros64(set)
-				if left[w] == 0 {
-					continue
-				}
-				if pixels := thin(left[w-b.row-1:][:3], left[w-1:][:3], left[w+b.row-1:][:3], pass); pixels != 0 {
-					gone = append(gone, thinned{w, pixels})
+				gone := thin(left, w, b.row, pass)
+				next[w] = left[w] &^ gone
+				if gone != 0 {
+					bit := set & -set
+					all |= bit
+					first |= bit & -(gone & 1)
+					last |= bit & -(gone >> 63)
 				}
 			}
+			if all != 0 {
+				idle = 0
+				changed.join(i, all, first, last)
+			}
 		}
-		if len(gone) == 0 {
-			idle++
+		left, next = next, left
+		if idle > 0 {
 			continue
-		}
-		idle = 0
-		for _, g := range gone {
-			left[g.word] &^= g.pixels
-			changed.add(g.word - int(g.pixels&1))
-			changed.add(g.word)
-			changed.add(g.word + int(g.pixels>>63))
 		}
 		for i := range changed {
 			near := changed[i] | changed.shifted(i, b.row) | changed.shifted(i, -b.row)
@@ -108,18 +111,23 @@ func (b bitmap) skeleton() bitmap {
 	return bitmap{b.row, left}
 }
 
-// thinned are pixels of a word that a pass removes.
-type thinned struct {
-	word   int
-	pixels uint64
-}
-
 // wordSet is a set of a bitmap's words, a bit for each.
 type wordSet []uint64
 
 func newWordSet(words int) wordSet { return make(wordSet, (words+63)/64) }
 
 func (s wordSet) add(w int) { s[w/64] |= 1 << (w % 64) }
+
+// join adds words of the i-th 64, and those before some of them and after others.
+func (s wordSet) join(i int, words, before, after uint64) {
+	s[i] |= words | before>>1 | after<<1
+	if before&1 != 0 {
+		s[i-1] |= 1 << 63
+	}
+	if after>>63 != 0 {
+		s[i+1] |= 1
+	}
+}
 
 // shifted is the i-th 64 bits of the set whose words are n further on.
 func (s wordSet) shifted(i, n int) (out uint64) {
@@ -134,8 +142,13 @@ func (s wordSet) shifted(i, n int) (out uint64) {
 	return out
 }
 
-// thin returns which pixels of the word in the middle of three rows a pass removes.
-func thin(above, here, below []uint64, pass int) uint64 {
+// thin returns which pixels of a word a pass removes.
+func thin(words []uint64, at, row, pass int) uint64 {
+	here := words[at-1:][:3]
+	if here[1] == 0 {
+		return 0
+	}
+	above, below := words[at-row-1:][:3], words[at+row-1:][:3]
 	nw, n, ne := above[1]<<1|above[0]>>63, above[1], above[1]>>1|above[2]<<63
 	w, e := here[1]<<1|here[0]>>63, here[1]>>1|here[2]<<63
 	sw, s, se := below[1]<<1|below[0]>>63, below[1], below[1]>>1|below[2]<<63

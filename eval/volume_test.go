@@ -134,7 +134,7 @@ func wider(stack []*data.Mask) []*data.Mask {
 	return append(out, data.NewMask(w, h))
 }
 
-// TestNearestInVolumesAgainstBruteForce is over all spacings: whole numbers are searched, others go through the envelope.
+// TestNearestInVolumesAgainstBruteForce is over points that lie close together and, where looks are given up for envelopes, far apart.
 func TestNearestInVolumesAgainstBruteForce(t *testing.T) {
 	r := rand.New(rand.NewPCG(12, 12))
 	for i := range 40 {
