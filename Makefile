@@ -30,6 +30,7 @@ setup: ## fetch libtorch and the model weights into the cache, once
 	@python3 scripts/setup.py
 
 build: setup ## build bin/samtune; GOTORCH=1: with the second binding of libtorch
+	@[ -e bin/samtune ] || echo 'build: compiling samtune and its binding of libtorch; on a new machine that takes a few minutes' >&2
 	@$(if $(GOTORCH),$(GOTORCH_ENV),$(GO_ENV)) && go build $(if $(GOTORCH),-tags gotorch) -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/samtune ./cmd/samtune
 
 bundle: ## a folder and a tarball for machines with neither Go nor network, into dist or OUT=dir; LIBTORCH=none: for their PyTorch

@@ -1,5 +1,6 @@
 """The cases of bench/run.py: what is run on either side, what has to agree, and what is aimed at."""
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -185,15 +186,15 @@ def startup(settings):
     return rows
 
 
-def samtune_job(settings, name, command, *arguments):
-    """A whole job of the real program from an empty cache, by the wall clock."""
+def samtune_job(settings, name, command, *arguments, threads=None):
+    """A whole job of the real program from an empty cache, by the wall clock. threads: how it is told to keep to the settings' number of threads."""
     run, cache = settings.out / "runs" / name, settings.out / "features"
 
     def reset():
         for folder in (run, cache):
             shutil.rmtree(folder, ignore_errors=True)
     return Side("samtune", [REPO / "bin/samtune", command, "--benchmark", "drive", "--data", drive(settings), "--cache", cache, "--out", run, "--device", "cpu",
-                            "--set", f"train.threads={settings.threads}", *arguments], clock="wall", reset=reset, values=lambda: dice_of(run))
+                            *(threads if threads is not None else ["--set", f"train.threads={settings.threads}"]), *arguments], clock="wall", reset=reset, values=lambda: dice_of(run))
 
 
 def dice_of(run):
@@ -229,7 +230,9 @@ def job(settings):
 def sweep(settings):
     ours, theirs = recipe(settings)
     shots, seeds = SWEEP
-    go = samtune_job(settings, "sweep", "sweep", "--decoders", "plain", "--shots", ",".join(map(str, shots)), "--seeds", seeds, *ours)
+    # On all cores samtune deals its threads out to runs side by side by itself.
+    threads = [] if settings.threads == os.cpu_count() else ["--set", "train.threads=1", "--jobs", settings.threads]
+    go = samtune_job(settings, "sweep", "sweep", "--decoders", "plain", "--shots", ",".join(map(str, shots)), "--seeds", seeds, *ours, threads=threads)
     if settings.full:
         one = python(settings, "python_finetune.py", drive(settings), *theirs, name="").command
         script = f'for shots in {" ".join(map(str, shots))}; do for seed in {" ".join(map(str, range(1, seeds + 1)))}; do "$@" --shots $shots --seed $seed || exit 1; done; done'

@@ -123,7 +123,12 @@ type Encoded struct {
 // without any with every case of the benchmark. Of the images only every of-th, by name, is taken, from number share on: so many
 // processes can do the work.
 func Encode(ctx context.Context, settings []Options, draws [][]Draw, share, of int) (*Encoded, error) {
-	first := newRun(settings[0])
+	begin := func(opt Options) *Run {
+		r := newRun(opt)
+		r.pictures.budget = 0 // one picture after the other is looked at, for all of its views
+		return r
+	}
+	first := begin(settings[0])
 	defer first.close()
 	if err := first.open(); err != nil {
 		return nil, err
@@ -132,7 +137,7 @@ func Encode(ctx context.Context, settings []Options, draws [][]Draw, share, of i
 	for i, opt := range settings {
 		r := first
 		if i > 0 {
-			r = newRun(opt)
+			r = begin(opt)
 			if _, err := r.openData(); err != nil {
 				return nil, err
 			}

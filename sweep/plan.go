@@ -4,6 +4,7 @@ package sweep
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,14 +41,16 @@ const (
 
 // Plan is what a sweep does.
 type Plan struct {
-	Schema      int       `toml:"schema"` // 1
-	Samtune     string    `toml:"samtune"`
-	Command     string    `toml:"command"`
-	Data        string    `toml:"data"`         // folder that holds the data sets
-	Hash        string    `toml:"hash"`         // of the rows' hashes
-	EncodeTasks int       `toml:"encode_tasks"` // into which the encoding is dealt out
-	Runs        []Row     `toml:"run"`
-	Settings    []Setting `toml:"setting"`
+	Schema      int    `toml:"schema"` // 1
+	Samtune     string `toml:"samtune"`
+	Command     string `toml:"command"`
+	Data        string `toml:"data"`         // folder that holds the data sets
+	Hash        string `toml:"hash"`         // of the rows' hashes
+	EncodeTasks int    `toml:"encode_tasks"` // into which the encoding is dealt out
+	// EncodeThreads are the CPU threads of each; 0: those of the runs. The features do not depend on them.
+	EncodeThreads int       `toml:"encode_threads,omitzero"`
+	Runs          []Row     `toml:"run"`
+	Settings      []Setting `toml:"setting"`
 }
 
 // Row is one run.
@@ -77,6 +80,8 @@ type Options struct {
 	Seeds       []int64
 	DataRoot    string
 	EncodeTasks int
+	Jobs        int    // runs that go side by side on a machine without GPUs; 0: as many as this one has cores and memory for
+	Before      *Plan  // of which runs keep their number of CPU threads; nil: none
 	Version     string // of samtune
 	Command     string
 	Progress    experiment.Progress
@@ -126,9 +131,7 @@ func (p *Plan) add(ctx context.Context, cfg *configs.Run, opt Options) (err erro
 	if c.Train.Device, err = tensor.Name(c.Train.Device); err != nil {
 		return err
 	}
-	if c.Train.Threads == 0 { // so that every machine computes the same
-		c.Train.Threads = runtime.NumCPU()
-	}
+	p.EncodeThreads = max(p.EncodeThreads, cmp.Or(c.Train.Threads, runtime.NumCPU()))
 	for _, path := range []*string{&c.Weights, &c.Cache.Dir} {
 		if *path, err = absolute(*path); err != nil {
 			return err
@@ -137,6 +140,13 @@ func (p *Plan) add(ctx context.Context, cfg *configs.Run, opt Options) (err erro
 	d, err := data.Declaration(c.Benchmark)
 	if err != nil {
 		return err
+	}
+	name := fmt.Sprintf("%s-%s-%s-%s", d.Name, c.Target, c.Model, c.Decoder)
+	if before := opt.Before.setting(name); before != nil && c.Train.Threads == 0 {
+		c.Train.Threads = before.Config.Train.Threads
+	}
+	if c.Train.Threads == 0 { // so that every machine computes the same
+		c.Train.Threads = threads(&c, len(opt.Shots)*len(opt.Seeds), opt.Jobs)
 	}
 	if file := d.File(); file != "" {
 		c.Benchmark = file
@@ -151,7 +161,6 @@ func (p *Plan) add(ctx context.Context, cfg *configs.Run, opt Options) (err erro
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%s-%s-%s-%s", d.Name, c.Target, c.Model, c.Decoder)
 	if out := leftOut(opt.Shots, kept); len(out) > 0 {
 		opt.Progress.Note("plan", fmt.Sprintf("%s: no runs with %v shots: its pool has fewer images", name, out))
 	}
@@ -221,12 +230,15 @@ func (p *Plan) rowsOf(setting string) []Row {
 	return out
 }
 
-func (p *Plan) together(r Row) bool { return experiment.Together(&p.setting(r).Config) }
+func (p *Plan) together(r Row) bool { return experiment.Together(&p.setting(r.Setting).Config) }
 
-// setting is a row's; nil where the plan does not hold it, which check refuses.
-func (p *Plan) setting(r Row) *Setting {
+// setting is that of a name; nil where the plan does not hold it, which check refuses of a row's.
+func (p *Plan) setting(name string) *Setting {
+	if p == nil {
+		return nil
+	}
 	for i := range p.Settings {
-		if p.Settings[i].Name == r.Setting {
+		if p.Settings[i].Name == name {
 			return &p.Settings[i]
 		}
 	}
@@ -296,7 +308,7 @@ func (p *Plan) check(path string) error {
 		switch {
 		case r.Index != i:
 			return bad("run %d has the index %d", i, r.Index)
-		case p.setting(r) == nil:
+		case p.setting(r.Setting) == nil:
 			return bad("run %d is of the setting %q, which it does not hold", i, r.Setting)
 		case !filepath.IsLocal(r.Dir) || !strings.HasPrefix(r.Dir, RunsDir) || len(r.Hash) < 12 || !strings.HasSuffix(r.Dir, r.Hash[:12]):
 			return bad("the folder of run %d is %q, want one under %s that ends in its hash %.12s", i, r.Dir, RunsDir, r.Hash)

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"samtune/eval"
 	"samtune/experiment"
@@ -18,7 +21,7 @@ import (
 type Local struct {
 	Dir  string
 	Plan *Plan
-	Jobs int      // tasks at a time; 0: one, or one on each GPU
+	Jobs int      // tasks at a time; 0: as many as keep the cores busy, or one on each GPU
 	GPUs []string // of this machine, as CUDA_VISIBLE_DEVICES names them; tasks and the encoding are dealt out to them
 	// Start runs `samtune sweep run DIR` with further arguments as a process of its own, which sees one GPU where gpu names one and
 	// whose output goes to the file log. A task that runs out of memory then takes no other with it.
@@ -43,7 +46,7 @@ func (f *Failures) Error() string {
 	return b.String()
 }
 
-// Run encodes what is to be encoded and then does every task that is not done, Jobs at a time. A task that fails does not stop
+// Run encodes what is to be encoded and then does every task that is not done, as many at a time as Jobs says. A task that fails does not stop
 // the others: the error is then a *Failures. Killed at any moment and called again, it does what is not done.
 func (l *Local) Run(ctx context.Context) error {
 	p := l.Plan
@@ -66,11 +69,14 @@ func (l *Local) Run(ctx context.Context) error {
 	stage.Add(done, "")
 	failed := &Failures{Dir: l.Dir, Of: len(p.Tasks())}
 	var mu sync.Mutex
-	jobs := l.Jobs
-	if jobs == 0 {
-		jobs = max(1, len(l.GPUs))
-	}
+	jobs := cmp.Or(l.Jobs, len(l.GPUs), sideBySide())
+	free := semaphore.NewWeighted(int64(runtime.NumCPU()))
 	l.deal(ctx, tasks, jobs, func(gpu string, t int) {
+		cores := l.cores(t)
+		if free.Acquire(ctx, cores) != nil { // ctx ended
+			return
+		}
+		defer free.Release(cores)
 		began := time.Now()
 		err := l.task(ctx, gpu, t)
 		mu.Lock()

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,7 +64,7 @@ func RunTask(ctx context.Context, dir string, p *Plan, index int, env Env) error
 }
 
 func (p *Plan) execute(ctx context.Context, dir string, rows []Row, env Env) error {
-	opt, list := p.options(p.setting(rows[0]), env), draws(dir, rows)
+	opt, list := p.options(p.setting(rows[0].Setting), env), draws(dir, rows)
 	if experiment.Together(opt.Config) {
 		return experiment.ExecuteTogether(ctx, opt, list)
 	}
@@ -95,7 +96,9 @@ func Encode(ctx context.Context, dir string, p *Plan, share int, env Env) error 
 		var settings []experiment.Options
 		var of [][]experiment.Draw
 		for _, i := range together[key] {
-			settings = append(settings, p.options(&p.Settings[i], env))
+			o := p.options(&p.Settings[i], env)
+			o.Config.Train.Threads = cmp.Or(p.EncodeThreads, o.Config.Train.Threads)
+			settings = append(settings, o)
 			of = append(of, draws(dir, p.rowsOf(p.Settings[i].Name)))
 		}
 		e, err := experiment.Encode(ctx, settings, of, share, p.EncodeTasks)

@@ -36,7 +36,7 @@ func (a *app) sweep() *cobra.Command {
 		Example: "  samtune sweep --benchmark drive --shots 1,3,5,10,20 --seeds 5\n  samtune sweep --benchmark fundus --decoders plain,linear --shots 1,5 --seeds 3 --jobs 2",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, err := a.makePlan(c, &f)
+			p, err := a.makePlan(c, &f, f.jobs)
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ func (a *app) sweep() *cobra.Command {
 }
 
 func addJobs(c *cobra.Command, jobs *int) {
-	c.Flags().IntVar(jobs, "jobs", 0, "tasks at a time on this machine; 0: one, or one on each of its GPUs")
+	c.Flags().IntVar(jobs, "jobs", 0, "tasks at a time on this machine; 0: as many as keep its cores busy, or one on each of its GPUs")
 }
 
 // add adds the flags of the plan.
@@ -73,8 +73,8 @@ func (f *sweepFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.replace, "replace", false, "put the plan in the place of another one in the folder; runs that are in both stay done")
 }
 
-// makePlan makes the plan and writes it.
-func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
+// makePlan makes the plan, of which jobs runs go side by side or, with 0, as many as this machine serves, and writes it.
+func (a *app) makePlan(c *cobra.Command, f *sweepFlags, jobs int) (*sweep.Plan, error) {
 	if f.seeds < 1 || f.encodeTasks < 0 {
 		return nil, fmt.Errorf("%w: --seeds is %d and --encode-tasks %d, want 1 or more, and 0 or more", errUsage, f.seeds, f.encodeTasks)
 	}
@@ -97,10 +97,14 @@ func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
 	for i := range seeds {
 		seeds[i] = int64(i) + 1
 	}
+	before, err := sweep.Read(f.out)
+	if err != nil { // there is none, or one that is refused or replaced below
+		before = nil
+	}
 	bar := newProgress(a.err, a.quiet)
 	defer bar.close()
 	p, err := sweep.New(c.Context(), sweep.Options{
-		Settings: settings, Shots: f.shots, Seeds: seeds, DataRoot: a.data, EncodeTasks: f.encodeTasks,
+		Settings: settings, Shots: f.shots, Seeds: seeds, DataRoot: a.data, EncodeTasks: f.encodeTasks, Jobs: jobs, Before: before,
 		Version: versionText(), Command: commandLine(os.Args[1:]), Progress: bar,
 	})
 	if err != nil {
@@ -163,7 +167,7 @@ func (a *app) sweepPlan() *cobra.Command {
 		Example: "  samtune sweep plan --benchmark drive --shots 1,3,5,10,20 --seeds 5 --out runs/sweep-drive",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, err := a.makePlan(c, &f)
+			p, err := a.makePlan(c, &f, 1)
 			if err != nil {
 				return err
 			}

@@ -30,6 +30,14 @@ func (r Room) Free() int64 {
 	return r.Available
 }
 
+// Whole is what processes can take together where nothing else runs.
+func (r Room) Whole() int64 {
+	if r.Limit > 0 {
+		return min(r.Total, r.Limit)
+	}
+	return r.Total
+}
+
 // ReadRoom asks the system for its memory.
 func ReadRoom() (Room, error) {
 	system, err := mem.VirtualMemory()

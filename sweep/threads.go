@@ -1,0 +1,48 @@
+package sweep
+
+import (
+	"runtime"
+
+	"samtune/configs"
+	"samtune/experiment"
+	"samtune/internal/machine"
+)
+
+// runMemory is what a run has to itself, in bytes: with its features in the cache one takes up to 1.1 GB.
+const runMemory = 2 << 30
+
+// sideBySide is how many runs the machine has cores and memory for at a time.
+func sideBySide() int {
+	n := int64(runtime.NumCPU())
+	if room, err := machine.ReadRoom(); err == nil { // else the cores alone say it
+		n = min(n, room.Whole()/runMemory)
+	}
+	return int(max(1, n))
+}
+
+// threads is the number of CPU threads of a setting's runs that leaves it open, of which so many go side by side; 0: as many as the
+// machine serves. A step of a mask decoder on two cores takes three quarters of its time on one, so that runs of one thread each, side by
+// side, end sooner than one after the other on all cores. Runs that are fitted together are one process, which has all cores.
+func threads(c *configs.Run, runs, jobs int) int {
+	cores := runtime.NumCPU()
+	if c.Train.Device != "cpu" || experiment.Together(c) {
+		return cores
+	}
+	if jobs == 0 {
+		jobs = min(runs, sideBySide())
+	}
+	return max(1, cores/jobs)
+}
+
+// cores is the number of the machine's cores that a task keeps busy; none where a user or the GPUs say how many tasks go side by side.
+func (l *Local) cores(task int) int64 {
+	all := runtime.NumCPU()
+	if l.Jobs > 0 || len(l.GPUs) > 0 {
+		return 0
+	}
+	train := &l.Plan.setting(l.Plan.Runs[task].Setting).Config.Train
+	if train.Device != "cpu" || train.Threads == 0 {
+		return int64(all)
+	}
+	return int64(min(train.Threads, all))
+}
