@@ -1,6 +1,6 @@
 package configs
 
-// Engine says how a sweep's tasks are started beyond one machine. It decides no result.
+// Engine says how a sweep's tasks are started beyond one machine. It decides no result, but for the number of CPU threads where a plan leaves that open.
 type Engine struct {
 	Slurm      Slurm      `toml:"slurm,omitempty"`
 	Kubernetes Kubernetes `toml:"kubernetes,omitempty"`

@@ -131,7 +131,7 @@ func (p *Plan) add(ctx context.Context, cfg *configs.Run, opt Options) (err erro
 	if c.Train.Device, err = tensor.Name(c.Train.Device); err != nil {
 		return err
 	}
-	p.EncodeThreads = max(p.EncodeThreads, cmp.Or(c.Train.Threads, runtime.NumCPU()))
+	p.EncodeThreads = max(p.EncodeThreads, cmp.Or(c.Train.Threads, tasksCores(&c), runtime.NumCPU()))
 	for _, path := range []*string{&c.Weights, &c.Cache.Dir} {
 		if *path, err = absolute(*path); err != nil {
 			return err

@@ -20,10 +20,13 @@ func sideBySide() int {
 	return int(max(1, n))
 }
 
-// threads is the number of CPU threads of a setting's runs that leaves it open, of which so many go side by side; 0: as many as the
-// machine serves. A step of a mask decoder on two cores takes three quarters of its time on one, so that runs of one thread each, side by
+// threads is the number of CPU threads of a setting's runs that leaves it open: the cores that a cluster is asked for, else this machine's, shared
+// by as many runs as go side by side; 0: as many as the machine serves. A step of a mask decoder on two cores takes three quarters of its time on one, so that runs of one thread each, side by
 // side, end sooner than one after the other on all cores. Runs that are fitted together are one process, which has all cores.
 func threads(c *configs.Run, runs, jobs int) int {
+	if n := tasksCores(c); n > 0 {
+		return n
+	}
 	cores := runtime.NumCPU()
 	if c.Train.Device != "cpu" || experiment.Together(c) {
 		return cores
@@ -33,6 +36,9 @@ func threads(c *configs.Run, runs, jobs int) int {
 	}
 	return max(1, cores/jobs)
 }
+
+// tasksCores are the cores that a cluster is asked for; 0: none is said.
+func tasksCores(c *configs.Run) int { return max(c.Engine.Slurm.CPUs, c.Engine.Kubernetes.CPUs) }
 
 // cores is the number of the machine's cores that a task keeps busy; none where a user or the GPUs say how many tasks go side by side.
 func (l *Local) cores(task int) int64 {

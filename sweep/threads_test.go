@@ -16,16 +16,19 @@ func TestThreads(t *testing.T) {
 	for name, c := range map[string]struct {
 		decoder, device  string
 		runs, jobs, want int
+		cluster          int // cores
 	}{
-		"many runs share the cores":     {"plain", "cpu", 100, 0, max(1, cores/together)},
-		"one run has all":               {"plain", "cpu", 1, 0, cores},
-		"as many as were asked for":     {"plain", "cpu", 100, 2, max(1, cores/2)},
-		"one after the other":           {"plain", "cpu", 100, 1, cores},
-		"more jobs than cores":          {"plain", "cpu", 100, 10 * cores, 1},
-		"the head's runs are one":       {"linear", "cpu", 100, 0, cores},
-		"a GPU's runs leave cores idle": {"plain", "cuda:0", 100, 0, cores},
+		"many runs share the cores":     {"plain", "cpu", 100, 0, max(1, cores/together), 0},
+		"one run has all":               {"plain", "cpu", 1, 0, cores, 0},
+		"as many as were asked for":     {"plain", "cpu", 100, 2, max(1, cores/2), 0},
+		"one after the other":           {"plain", "cpu", 100, 1, cores, 0},
+		"more jobs than cores":          {"plain", "cpu", 100, 10 * cores, 1, 0},
+		"the head's runs are one":       {"linear", "cpu", 100, 0, cores, 0},
+		"a GPU's runs leave cores idle": {"plain", "cuda:0", 100, 0, cores, 0},
+		"a cluster's tasks have theirs": {"plain", "cpu", 100, 0, 12, 12},
 	} {
 		cfg := configs.Default()
+		cfg.Engine.Slurm.CPUs = c.cluster
 		cfg.Decoder, cfg.Compare, cfg.Train.Device = c.decoder, []string{}, c.device
 		if got := threads(cfg, c.runs, c.jobs); got != c.want {
 			t.Errorf("%s: %d threads, want %d", name, got, c.want)

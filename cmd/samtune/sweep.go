@@ -36,7 +36,7 @@ func (a *app) sweep() *cobra.Command {
 		Example: "  samtune sweep --benchmark drive --shots 1,3,5,10,20 --seeds 5\n  samtune sweep --benchmark fundus --decoders plain,linear --shots 1,5 --seeds 3 --jobs 2",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, err := a.makePlan(c, &f, f.jobs)
+			p, err := a.makePlan(c, &f)
 			if err != nil {
 				return err
 			}
@@ -73,8 +73,8 @@ func (f *sweepFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.replace, "replace", false, "put the plan in the place of another one in the folder; runs that are in both stay done")
 }
 
-// makePlan makes the plan, of which jobs runs go side by side or, with 0, as many as this machine serves, and writes it.
-func (a *app) makePlan(c *cobra.Command, f *sweepFlags, jobs int) (*sweep.Plan, error) {
+// makePlan makes the plan and writes it.
+func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
 	if f.seeds < 1 || f.encodeTasks < 0 {
 		return nil, fmt.Errorf("%w: --seeds is %d and --encode-tasks %d, want 1 or more, and 0 or more", errUsage, f.seeds, f.encodeTasks)
 	}
@@ -104,7 +104,7 @@ func (a *app) makePlan(c *cobra.Command, f *sweepFlags, jobs int) (*sweep.Plan, 
 	bar := newProgress(a.err, a.quiet)
 	defer bar.close()
 	p, err := sweep.New(c.Context(), sweep.Options{
-		Settings: settings, Shots: f.shots, Seeds: seeds, DataRoot: a.data, EncodeTasks: f.encodeTasks, Jobs: jobs, Before: before,
+		Settings: settings, Shots: f.shots, Seeds: seeds, DataRoot: a.data, EncodeTasks: f.encodeTasks, Jobs: f.jobs, Before: before,
 		Version: versionText(), Command: commandLine(os.Args[1:]), Progress: bar,
 	})
 	if err != nil {
@@ -167,7 +167,7 @@ func (a *app) sweepPlan() *cobra.Command {
 		Example: "  samtune sweep plan --benchmark drive --shots 1,3,5,10,20 --seeds 5 --out runs/sweep-drive",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, err := a.makePlan(c, &f, 1)
+			p, err := a.makePlan(c, &f)
 			if err != nil {
 				return err
 			}
