@@ -36,6 +36,9 @@ func (a *app) sweep() *cobra.Command {
 		Example: "  samtune sweep --benchmark drive --shots 1,3,5,10,20 --seeds 5\n  samtune sweep --benchmark fundus --decoders plain,linear --shots 1,5 --seeds 3 --jobs 2",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkJobs(f.jobs); err != nil { // before a plan is made for them
+				return err
+			}
 			p, err := a.makePlan(c, &f)
 			if err != nil {
 				return err
@@ -54,6 +57,13 @@ func (a *app) sweep() *cobra.Command {
 
 func addJobs(c *cobra.Command, jobs *int) {
 	c.Flags().IntVar(jobs, "jobs", 0, "tasks at a time on this machine; 0: as many as keep its cores busy, or one on each of its GPUs")
+}
+
+func checkJobs(jobs int) error {
+	if jobs < 0 {
+		return fmt.Errorf("%w: --jobs is %d, want 0 or more", errUsage, jobs)
+	}
+	return nil
 }
 
 // add adds the flags of the plan.
@@ -190,6 +200,9 @@ func (a *app) sweepRun() *cobra.Command {
 		Example: "  samtune sweep run runs/sweep-drive --jobs 2\n  samtune sweep run runs/sweep-drive --index 7",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkJobs(jobs); err != nil {
+				return err
+			}
 			a.leaveDataToPlan(c)
 			p, err := sweep.Read(args[0])
 			if err != nil {
@@ -256,9 +269,6 @@ func (a *app) leaveDataToPlan(c *cobra.Command) {
 
 // runLocal works through a plan with processes of this program, dealt out to GPUs where there are several.
 func (a *app) runLocal(ctx context.Context, dir string, p *sweep.Plan, jobs int, gpus []string) error {
-	if jobs < 0 {
-		return fmt.Errorf("%w: --jobs is %d, want 0 or more", errUsage, jobs)
-	}
 	self, err := program()
 	if err != nil {
 		return err

@@ -188,6 +188,8 @@ func TestSweepRefuses(t *testing.T) {
 		want string
 	}{
 		"no plan":            {[]string{"run", "nowhere"}, exitFailed, "nowhere"},
+		"jobs below 0":       {[]string{"--jobs", "-1"}, exitUsage, "--jobs is -1"},
+		"jobs of run":        {[]string{"run", "x", "--jobs", "-1"}, exitUsage, "--jobs is -1"},
 		"no seeds":           {[]string{"--seeds", "0"}, exitUsage, "--seeds"},
 		"shots of 0":         {[]string{"--shots", "0"}, exitUsage, "shots is 0"},
 		"too many shots":     {[]string{"--shots", "500"}, exitUsage, "nothing to run"},
