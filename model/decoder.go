@@ -74,12 +74,12 @@ type decoded struct {
 func (sp *Spec) decodeMasks(s *tensor.Scope, w Weights, embedding *tensor.Tensor, in decoderInput, first, last int, iou bool) decoded {
 	batch := in.prompt.Batch
 	tokens := sp.outputTokens(s, w, batch, in.prompt.Sparse)
-	image := s.Add(imageTokens(s, embedding), in.prompt.Dense)
+	image := imageTokens(s, embedding, in.prompt.Dense)
 	if image.Shape()[0] != batch {
 		image = s.Expand(image, batch, -1, -1)
 	}
 	out := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
-		hs, src := sp.transform(s, w, image, in.pe, tokens, ownImages{w, int64(sp.Decoder.Heads)})
+		hs, src := sp.transform(s, w, image, in.pe, tokens)
 		return []*tensor.Tensor{hs, src}
 	})
 	hs, src := out[0], out[1]
@@ -100,10 +100,11 @@ func (sp *Spec) outputTokens(s *tensor.Scope, w Weights, batch int64, sparse *te
 	return tokens
 }
 
-// imageTokens writes an embedding [B, dim, grid, grid] as [B, grid*grid, dim].
-func imageTokens(s *tensor.Scope, embedding *tensor.Tensor) *tensor.Tensor {
+// imageTokens writes an embedding [B, dim, grid, grid] as [B, grid*grid, dim] with the prompts' dense part, which broadcasts, added.
+// What it returns is contiguous: the whole transformer goes over it cell by cell.
+func imageTokens(s *tensor.Scope, embedding, dense *tensor.Tensor) *tensor.Tensor {
 	d := embedding.Shape()
-	return s.Transpose(s.Reshape(embedding, d[0], d[1], -1), 1, 2)
+	return s.Contiguous(s.Add(s.Transpose(s.Reshape(embedding, d[0], d[1], -1), 1, 2), dense))
 }
 
 // hyper are the factors [B, M, dim/8] of the masks from first to last.
@@ -144,35 +145,12 @@ func (sp *Spec) upscale(s *tensor.Scope, w Weights, src, hyper *tensor.Tensor) *
 	return s.Reshape(x, batch, masks, 4*grid, 4*grid)
 }
 
-// crossAttention is how the tokens of prompts and those of images attend to each other: image [1 or B, N, dim],
-// placed is the same with its positions added.
-type crossAttention interface {
-	// tokensToImage returns what the tokens q [B, T, dim] take from the image.
-	tokensToImage(s *tensor.Scope, name string, q, placed, image *tensor.Tensor) *tensor.Tensor
-	// imageToTokens returns the image with what it takes from the tokens v by their keys k added, [B, N, dim].
-	imageToTokens(s *tensor.Scope, name string, placed, k, v, image *tensor.Tensor) *tensor.Tensor
-}
-
-// ownImages is the attention of a batch in which each prompt has an image of its own.
-type ownImages struct {
-	w     Weights
-	heads int64
-}
-
-func (a ownImages) tokensToImage(s *tensor.Scope, name string, q, placed, image *tensor.Tensor) *tensor.Tensor {
-	return attention(s, a.w, name, a.heads, q, placed, image)
-}
-
-func (a ownImages) imageToTokens(s *tensor.Scope, name string, placed, k, v, image *tensor.Tensor) *tensor.Tensor {
-	return s.Add(image, attention(s, a.w, name, a.heads, placed, k, v))
-}
-
-// transform is the two-way transformer: image and pe are [1 or B, grid*grid, dim] (pe broadcasts), tokens
-// [B, N, dim]. It returns both attended to each other.
-func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.Tensor, cross crossAttention) (hs, src *tensor.Tensor) {
+// transform is the two-way transformer: image is [B, grid*grid, dim], pe broadcasts to it, tokens are [B, N, dim]. It returns both
+// attended to each other.
+func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.Tensor) (hs, src *tensor.Tensor) {
 	const prefix = decoderPrefix + "transformer."
-	attend := func(name string, q, v *tensor.Tensor) *tensor.Tensor {
-		return attention(s, w, name, int64(sp.Decoder.Heads), q, q, v)
+	attend := func(s *tensor.Scope, name string, q, k, v *tensor.Tensor) *tensor.Tensor {
+		return attention(s, w, name, int64(sp.Decoder.Heads), q, k, v)
 	}
 	norm := func(name string, x *tensor.Tensor) *tensor.Tensor { return layerNorm(s, w, name, x, 1e-5) }
 	queries, keys := tokens, image
@@ -180,25 +158,25 @@ func (sp *Spec) transform(s *tensor.Scope, w Weights, image, pe, tokens *tensor.
 	for i := range sp.Decoder.Depth {
 		layer := fmt.Sprintf("%slayers.%d.", prefix, i)
 		if i == 0 { // the first layer attends without positions and without a shortcut
-			queries = attend(layer+"self_attn", queries, queries)
+			queries = attend(s, layer+"self_attn", queries, queries, queries)
 		} else {
 			q := s.Add(queries, tokens)
-			queries = s.Add(queries, attend(layer+"self_attn", q, queries))
+			queries = s.Add(queries, attend(s, layer+"self_attn", q, q, queries))
 		}
 		queries = norm(layer+"norm1", queries)
 		q := s.Add(queries, tokens)
-		queries = norm(layer+"norm2", s.Add(queries, cross.tokensToImage(s, layer+"cross_attn_token_to_image", q, keysPE, keys)))
+		queries = norm(layer+"norm2", s.Add(queries, attend(s, layer+"cross_attn_token_to_image", q, keysPE, keys)))
 		hidden := s.ReLU(linear(s, w, layer+"mlp.lin1", queries))
 		queries = norm(layer+"norm3", s.Add(queries, linear(s, w, layer+"mlp.lin2", hidden)))
 		q = s.Add(queries, tokens)
 		keys = s.Block(func(s *tensor.Scope) *tensor.Tensor {
-			sum := cross.imageToTokens(s, layer+"cross_attn_image_to_token", keysPE, q, queries, keys)
+			sum := s.Add(keys, attend(s, layer+"cross_attn_image_to_token", keysPE, q, queries))
 			return layerNorm(s, w, layer+"norm4", sum, 1e-5)
 		})
 		keysPE = s.Add(keys, pe)
 	}
 	q := s.Add(queries, tokens)
-	queries = s.Add(queries, cross.tokensToImage(s, prefix+"final_attn_token_to_image", q, keysPE, keys))
+	queries = s.Add(queries, attend(s, prefix+"final_attn_token_to_image", q, keysPE, keys))
 	return norm(prefix+"norm_final_attn", queries), keys
 }
 
