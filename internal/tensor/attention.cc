@@ -23,7 +23,7 @@ enum Input { Q, K, V, WQ, BQ, WK, BK, WV, BV, WO, BO, Count };
 // Gradients collects those of the inputs that are asked for.
 struct Gradients {
   AutogradContext *ctx;
-  variable_list of = variable_list(Count + 1);  // and none for the number of heads
+  variable_list of = variable_list(Count + 1);  // the last, the number of heads, has none
 
   bool wanted(int input) const { return ctx->needs_input_grad(input); }
 
@@ -37,8 +37,7 @@ struct Gradients {
 
 double scaleOf(const Tensor &w, int64_t heads) { return 1 / std::sqrt(static_cast<double>(w.size(0) / heads)); }
 
-variable_list saved(AutogradContext *ctx) { return ctx->get_saved_variables(); }
-
+// save keeps the inputs, and then more, for backward.
 void save(AutogradContext *ctx, at::TensorList of, std::initializer_list<Tensor> more, int64_t heads) {
   variable_list all(of.begin(), of.end());
   all.insert(all.end(), more);
@@ -70,7 +69,7 @@ struct EachHead : torch::autograd::Function<EachHead> {
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
-    auto all = saved(ctx);
+    auto all = ctx->get_saved_variables();
     Inputs a(all);
     const Tensor &qh = all[Count], &kh = all[Count + 1], &vh = all[Count + 2], &p = all[Count + 3], &y = all[Count + 4];
     auto heads = ctx->saved_data["heads"].toInt();
@@ -125,7 +124,7 @@ struct FewQueries : torch::autograd::Function<FewQueries> {
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
-    auto all = saved(ctx);
+    auto all = ctx->get_saved_variables();
     Inputs a(all);
     const Tensor &qh = all[Count], &r = all[Count + 1], &p = all[Count + 2], &sums = all[Count + 3], &y = all[Count + 4];
     auto heads = ctx->saved_data["heads"].toInt();
@@ -165,7 +164,7 @@ struct FewKeys : torch::autograd::Function<FewKeys> {
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
-    auto all = saved(ctx);
+    auto all = ctx->get_saved_variables();
     Inputs a(all);
     const Tensor &kh = all[Count], &vh = all[Count + 1], &r = all[Count + 2], &p = all[Count + 3], &u = all[Count + 4];
     auto heads = ctx->saved_data["heads"].toInt();
