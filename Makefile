@@ -110,10 +110,10 @@ lint: setup ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	@$(GO_ENV) && go vet ./... && go tool staticcheck ./...
 
-check: lint ## lint, dead code, direction of imports, package comments, pages that are made, links
+check: lint ## lint, dead code, direction of imports, package comments, pages that are made, figures, links
 	@$(GO_ENV) && dead=$$(go tool deadcode -test ./...) && if [ -n "$$dead" ]; then echo "deadcode: $$dead"; exit 1; fi
 	@python3 scripts/check.py
-	@$(GO_ENV) && go test -run '^TestPagesAreCurrent$$' ./cmd/samtune
+	@$(GO_ENV) && go test -run '^Test(PagesAreCurrent|EveryFigureHasAFile)$$' ./cmd/samtune
 
 vuln: setup ## known vulnerabilities in what the program calls; asks the database at vuln.go.dev
 	@$(GO_ENV) && go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
