@@ -20,9 +20,10 @@ func sideBySide() int {
 	return int(max(1, n))
 }
 
-// threads is the number of CPU threads of a setting's runs that leaves it open: the cores that a cluster is asked for, else this machine's, shared
-// by as many runs as go side by side; 0: as many as the machine serves. A step of a mask decoder on two cores takes three quarters of its time on one, so that runs of one thread each, side by
-// side, end sooner than one after the other on all cores. Runs that are fitted together are one process, which has all cores.
+// threads is the number of CPU threads of a setting's runs that leaves it open: the cores that a cluster is asked for, else this machine's,
+// shared by as many runs as go side by side; 0: as many as the machine serves. A step of a mask decoder takes hardly less time on two cores
+// than on one, so that runs of one thread each, side by side, end sooner than one after the other on all cores. Runs that are fitted
+// together are one process, which has all cores.
 func threads(c *configs.Run, runs, jobs int) int {
 	if n := tasksCores(c); n > 0 {
 		return n

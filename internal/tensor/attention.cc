@@ -11,14 +11,14 @@ namespace {
 
 using namespace fused;
 
+enum Input { Q, K, V, WQ, BQ, WK, BK, WV, BV, WO, BO, Count };
+
 // The inputs: q [B, Nq, dim], k and v [B, Nk, dim], and the projections' weights [inner, dim] and biases, the last one's [dim, inner].
 struct Inputs {
   const Tensor &q, &k, &v, &wq, &bq, &wk, &bk, &wv, &bv, &wo, &bo;
   explicit Inputs(at::TensorList of)
-      : q(of[0]), k(of[1]), v(of[2]), wq(of[3]), bq(of[4]), wk(of[5]), bk(of[6]), wv(of[7]), bv(of[8]), wo(of[9]), bo(of[10]) {}
+      : q(of[Q]), k(of[K]), v(of[V]), wq(of[WQ]), bq(of[BQ]), wk(of[WK]), bk(of[BK]), wv(of[WV]), bv(of[BV]), wo(of[WO]), bo(of[BO]) {}
 };
-
-enum Input { Q, K, V, WQ, BQ, WK, BK, WV, BV, WO, BO, Count };
 
 // Gradients collects those of the inputs that are asked for.
 struct Gradients {
@@ -27,11 +27,16 @@ struct Gradients {
 
   bool wanted(int input) const { return ctx->needs_input_grad(input); }
 
-  // linear passes g, the gradient of a projection's result, on to its weight and bias and, where asked for, its input.
-  void linear(const Tensor &g, const Tensor &x, const Tensor &w, int input, int weight) {
-    if (input != Count && wanted(input)) of[input] = gradientOfInput(g, w);
+  // parameters passes g, the gradient of a projection's result, on to its weight and its bias, which comes after it.
+  void parameters(const Tensor &g, const Tensor &x, int weight) {
     if (wanted(weight)) of[weight] = gradientOfWeight(g, x);
     if (wanted(weight + 1)) of[weight + 1] = gradientOfBias(g);
+  }
+
+  // linear passes it on to the projection's input x too.
+  void linear(const Tensor &g, const Tensor &x, const Tensor &w, int input, int weight) {
+    if (wanted(input)) of[input] = gradientOfInput(g, w);
+    parameters(g, x, weight);
   }
 };
 
@@ -74,7 +79,7 @@ struct EachHead : torch::autograd::Function<EachHead> {
     const Tensor &qh = all[Count], &kh = all[Count + 1], &vh = all[Count + 2], &p = all[Count + 3], &y = all[Count + 4];
     auto heads = ctx->saved_data["heads"].toInt();
     Gradients out{ctx};
-    out.linear(grads[0], y, a.wo, Count, WO);
+    out.parameters(grads[0], y, WO);
     auto dy = split(gradientOfInput(grads[0], a.wo), heads);
     auto dp = at::bmm(dy, vh.transpose(1, 2));
     auto ds = at::_softmax_backward_data(dp, p, -1, p.scalar_type()).mul_(scaleOf(a.wq, heads));
@@ -94,14 +99,10 @@ Tensor byHead(const Tensor &x, int64_t heads) { return x.view({x.size(0) * x.siz
 
 Tensor joined(const Tensor &x, int64_t batch) { return x.transpose(0, 1).reshape({batch, x.size(1) / batch, -1}); }
 
-Tensor beside(const Tensor &x, int64_t batch) {
-  auto heads = x.size(0), n = x.size(1) / batch;
-  return x.view({heads, batch, n, -1}).transpose(0, 1).reshape({batch, heads * n, -1});
-}
-
-Tensor apart(const Tensor &x, int64_t heads) {
-  auto batch = x.size(0), n = x.size(1) / heads;
-  return x.view({batch, heads, n, -1}).transpose(0, 1).reshape({heads, batch * n, -1});
+// turned brings numbers from the second of these ways to the third, with first the batch, and back, with first the heads.
+Tensor turned(const Tensor &x, int64_t first) {
+  auto outer = x.size(0), n = x.size(1) / first;
+  return x.view({outer, first, n, -1}).transpose(0, 1).reshape({first, outer * n, -1});
 }
 
 Tensor rowsByHead(const Tensor &w, int64_t heads) { return w.view({heads, -1, w.size(1)}); }                       // [heads, width, dim]
@@ -115,9 +116,9 @@ struct FewQueries : torch::autograd::Function<FewQueries> {
     Inputs a(of);
     auto batch = a.q.size(0);
     auto qh = byHead(at::linear(a.q, a.wq, a.bq).mul_(scaleOf(a.wq, heads)), heads);
-    auto r = beside(at::bmm(qh, rowsByHead(a.wk, heads)), batch);
+    auto r = turned(at::bmm(qh, rowsByHead(a.wk, heads)), batch);
     auto p = at::softmax(at::bmm(r, a.k.transpose(1, 2)), -1);  // [B, heads*Nq, Nk]
-    auto sums = apart(at::bmm(p, a.v), heads);
+    auto sums = turned(at::bmm(p, a.v), heads);
     auto y = joined(at::bmm(sums, rowsByHead(a.wv, heads).transpose(1, 2)), batch).add_(a.bv);
     save(ctx, of, {qh, r, p, sums, y}, heads);
     return at::linear(y, a.wo, a.bo);
@@ -130,16 +131,16 @@ struct FewQueries : torch::autograd::Function<FewQueries> {
     auto heads = ctx->saved_data["heads"].toInt();
     auto batch = a.q.size(0);
     Gradients out{ctx};
-    out.linear(grads[0], y, a.wo, Count, WO);
+    out.parameters(grads[0], y, WO);
     auto dy = gradientOfInput(grads[0], a.wo);
     auto dyh = byHead(dy, heads);
-    auto dsums = beside(at::bmm(dyh, rowsByHead(a.wv, heads)), batch);
+    auto dsums = turned(at::bmm(dyh, rowsByHead(a.wv, heads)), batch);
     if (out.wanted(WV)) out.of[WV] = at::bmm(dyh.transpose(1, 2), sums).view(a.wv.sizes());
     if (out.wanted(BV)) out.of[BV] = gradientOfBias(dy);
     if (out.wanted(V)) out.of[V] = at::bmm(p.transpose(1, 2), dsums);
     auto ds = at::_softmax_backward_data(at::bmm(dsums, a.v.transpose(1, 2)), p, -1, p.scalar_type());
     if (out.wanted(K)) out.of[K] = at::bmm(ds.transpose(1, 2), r);
-    auto dr = apart(at::bmm(ds, a.k), heads);
+    auto dr = turned(at::bmm(ds, a.k), heads);
     if (out.wanted(WK)) out.of[WK] = at::bmm(qh.transpose(1, 2), dr).view(a.wk.sizes());
     if (out.wanted(BK)) out.of[BK] = at::zeros_like(a.bk);
     auto dq = joined(at::bmm(dr, rowsByHead(a.wk, heads).transpose(1, 2)), batch).mul_(scaleOf(a.wq, heads));
@@ -155,10 +156,10 @@ struct FewKeys : torch::autograd::Function<FewKeys> {
     Inputs a(of);
     auto batch = a.k.size(0), n = a.k.size(1);
     auto kh = byHead(at::linear(a.k, a.wk, a.bk).mul_(scaleOf(a.wq, heads)), heads), vh = byHead(at::linear(a.v, a.wv, a.bv), heads);
-    auto r = beside(at::bmm(kh, rowsByHead(a.wq, heads)), batch), c = beside(at::bmm(kh, a.bq.view({heads, -1, 1})), batch);
+    auto r = turned(at::bmm(kh, rowsByHead(a.wq, heads)), batch), c = turned(at::bmm(kh, a.bq.view({heads, -1, 1})), batch);
     auto scores = at::baddbmm(c, r, a.q.transpose(1, 2));  // [B, heads*Nk, Nq]
     auto p = at::softmax(scores.view({batch, heads, n, -1}), 2).view(scores.sizes());
-    auto u = beside(at::bmm(vh, columnsByHead(a.wo, heads)), batch);
+    auto u = turned(at::bmm(vh, columnsByHead(a.wo, heads)), batch);
     save(ctx, of, {kh, vh, r, p, u}, heads);
     return at::baddbmm(a.bo, p.transpose(1, 2), u);
   }
@@ -172,14 +173,14 @@ struct FewKeys : torch::autograd::Function<FewKeys> {
     const Tensor &g = grads[0];
     Gradients out{ctx};
     if (out.wanted(BO)) out.of[BO] = gradientOfBias(g);
-    auto du = apart(at::bmm(p, g), heads);
+    auto du = turned(at::bmm(p, g), heads);
     if (out.wanted(WO)) out.of[WO] = at::bmm(vh.transpose(1, 2), du).permute({2, 0, 1}).reshape(a.wo.sizes());
     out.linear(joined(at::bmm(du, columnsByHead(a.wo, heads).transpose(1, 2)), batch), a.v, a.wv, V, WV);
     auto four = [&](const Tensor &x) { return x.view({batch, heads, n, -1}); };
     auto dp = at::bmm(u, g.transpose(1, 2));
     auto ds = at::_softmax_backward_data(four(dp), four(p), 2, p.scalar_type()).view(p.sizes());
     if (out.wanted(Q)) out.of[Q] = at::bmm(ds.transpose(1, 2), r);
-    auto dr = apart(at::bmm(ds, a.q), heads), dc = apart(ds.sum(-1, true), heads);
+    auto dr = turned(at::bmm(ds, a.q), heads), dc = turned(ds.sum(-1, true), heads);
     if (out.wanted(WQ)) out.of[WQ] = at::bmm(kh.transpose(1, 2), dr).view(a.wq.sizes());
     if (out.wanted(BQ)) out.of[BQ] = at::bmm(kh.transpose(1, 2), dc).view(a.bq.sizes());
     auto dk = at::baddbmm(at::bmm(dc, a.bq.view({heads, 1, -1})), dr, rowsByHead(a.wq, heads).transpose(1, 2));
