@@ -118,8 +118,8 @@ check: lint ## lint, dead code, direction of imports, package comments, pages th
 vuln: setup ## known vulnerabilities in what the program calls; asks the database at vuln.go.dev
 	@$(GO_ENV) && go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
-fuzz: setup ## every fuzz target, ten minutes each: FUZZTIME=30s ONLY=NIfTI OUT=dir
-	@$(GO_ENV) && python3 scripts/fuzz.py --time $(or $(FUZZTIME),10m) $(if $(ONLY),--only '$(ONLY)') $(if $(OUT),--out '$(OUT)')
+fuzz: setup ## every fuzz target, ten minutes each: FUZZTIME=30s ONLY=NIfTI JOBS=4 OUT=dir
+	@$(GO_ENV) && python3 scripts/fuzz.py --time $(or $(FUZZTIME),10m) $(if $(JOBS),--jobs '$(JOBS)') $(if $(ONLY),--only '$(ONLY)') $(if $(OUT),--out '$(OUT)')
 
 clean: ## remove what was built in this clone; the cache and runs/ stay
 	@rm -rf bin dist .samtune
