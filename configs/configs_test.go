@@ -60,6 +60,9 @@ func TestValuesOutOfRangeAreRefusedWithTheirPlace(t *testing.T) {
 		"[train]\nlr = nan":                 "train.lr is NaN, want above 0",
 		"[head]\nmirrors = \"y\"":           `head.mirrors is "y", want none, x, xy`,
 		"[head]\nthreshold = 1.0":           "head.threshold is 1, want 0 to below 1",
+		"[head]\nridges = []":               "my.toml:2:1: invalid config: head.ridges is an empty list, want at least one",
+		"[head]\nscales = [1, 65]":          "head.scales is 65, want 1 to 64",
+		"[train]\nthreads = 1000000":        "train.threads is 1000000, want 0 to 1024",
 		"[head]\nridges = [1e-3, 0.0]":      "head.ridges is 0, want above 0",
 		"[eval]\nthreshold = 0.0":           "eval.threshold is 0, want between 0 and 1",
 		"[eval]\neverything_points = 65":    "want 1 to 64",
@@ -159,13 +162,13 @@ func TestHash(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range Keys(Run{}) {
-		value := map[string]string{"string": `"other"`, "int": "977", "int64": "977", "float64": "0.977", "bool": "false", "[]string": `["none"]`, "[]int": "[7]", "[]float64": "[0.977]"}[k.Type]
+		value := map[string]string{"string": `"other"`, "int": "37", "int64": "37", "float64": "0.977", "bool": "false", "[]string": `["none"]`, "[]int": "[7]", "[]float64": "[0.977]"}[k.Type]
 		if k.Name == "head.context" { // the one switch that is off
 			value = "true"
 		}
 		switch words := strings.Split(k.Range, ", "); {
-		case k.Name == "eval.everything_points":
-			value = "9"
+		case k.Name == "head.pixels":
+			value = "977"
 		case k.Name == "train.loss.gamma":
 			value = "1.5"
 		case len(words) > 1 && strings.HasPrefix(k.Type, "[]"):

@@ -9,7 +9,8 @@ import (
 )
 
 // bounds are what a setting may be, as the tag range of its field says: words "none|x|xy", or an interval of numbers, "[0,1]" with
-// its ends, "(0,1)" without them, an end that is left out unbounded. The range of a list is that of its elements.
+// its ends, "(0,1)" without them, an end that is left out unbounded. The range of a list is that of its elements; a list with
+// the tag empty:"no" holds one at least.
 type bounds struct {
 	words          []string
 	low, high      string
@@ -103,6 +104,9 @@ func outside(v reflect.Value, prefix string) (key string, err error) {
 				return key, err
 			}
 			continue
+		}
+		if f.Tag.Get("empty") == "no" && v.Field(i).Len() == 0 {
+			return key, fmt.Errorf("is an empty list, want at least one")
 		}
 		b, err := parseBounds(f.Tag.Get("range"))
 		if err != nil {

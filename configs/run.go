@@ -27,11 +27,11 @@ type Run struct {
 // Train are the settings of the optimisation.
 type Train struct {
 	Device          string  `toml:"device" doc:"auto, cpu, cuda or cuda:N"`
-	Threads         int     `toml:"threads" range:"[0,]" doc:"CPU threads of an operation; 0: one on each core"`
+	Threads         int     `toml:"threads" range:"[0,1024]" doc:"CPU threads of an operation; 0: one on each core"`
 	Encoder         string  `toml:"encoder" range:"frozen|neck|lora" doc:"frozen; what of it is trained with the decoders plain and fine: neck, or lora for low-rank updates of its attention"`
-	Rank            int     `toml:"rank" range:"[1,]" doc:"rank of those updates"`
+	Rank            int     `toml:"rank" range:"[1,1024]" doc:"rank of those updates"`
 	Steps           int     `toml:"steps" range:"[1,]" doc:"optimiser steps"`
-	Batch           int     `toml:"batch" range:"[1,]" doc:"views in a step"`
+	Batch           int     `toml:"batch" range:"[1,4096]" doc:"views in a step"`
 	LR              float64 `toml:"lr" range:"(0,]" doc:"highest learning rate of AdamW"`
 	WeightDecay     float64 `toml:"weight_decay" range:"[0,]" doc:"decoupled weight decay"`
 	Warmup          int     `toml:"warmup" range:"[0,]" doc:"steps over which the learning rate rises; then half a cosine"`
@@ -57,13 +57,13 @@ type Loss struct {
 	Over     float64 `toml:"over" range:"[0,]" doc:"what false positives weigh in the Tversky loss"`
 	Under    float64 `toml:"under" range:"[0,]" doc:"what false negatives weigh in the Tversky loss"`
 	ClDice   float64 `toml:"cldice" range:"[0,]" doc:"weight of soft clDice, for what is thin and long"`
-	Thinning int     `toml:"thinning" range:"[1,]" doc:"erosions of its skeleton: half the width of the widest structure, in pixels"`
+	Thinning int     `toml:"thinning" range:"[1,1000]" doc:"erosions of its skeleton: half the width of the widest structure, in pixels"`
 	Boundary float64 `toml:"boundary" range:"[0,]" doc:"weight of the boundary loss: 0.01 or so beside others, since it is in pixels"`
 }
 
 // Views say which regions of a picture the network looks at.
 type Views struct {
-	Grid     int     `toml:"grid" range:"[1,]" doc:"1: the whole picture; n: n x n overlapping tiles"`
+	Grid     int     `toml:"grid" range:"[1,64]" doc:"1: the whole picture; n: n x n overlapping tiles"`
 	Tile     int     `toml:"tile" range:"[0,]" doc:"side of a tile in the picture's pixels; 0: so that the tiles of a grid overlap by a tenth to a fifth"`
 	Feather  int     `toml:"feather" range:"[0,]" doc:"pixels from a tile's edge over which its weight rises where tiles overlap"`
 	MinValid float64 `toml:"min_valid" range:"[0,1]" doc:"tiles with a smaller share of valid pixels are not trained on"`
@@ -71,12 +71,12 @@ type Views struct {
 
 // Head are the settings of the convex head: of the decoders linear and fine.
 type Head struct {
-	Scales    []int     `toml:"scales" range:"[1,]" doc:"n: n x n overlapping tiles, 1: the whole picture; their logits are added"`
+	Scales    []int     `toml:"scales" range:"[1,64]" empty:"no" doc:"n: n x n overlapping tiles, 1: the whole picture; their logits are added"`
 	Mirrors   string    `toml:"mirrors" range:"none|x|xy" doc:"none; x: each view also left to right; xy: and upside down; averaged"`
 	Features  []string  `toml:"features" doc:"encoder features at each scale: pixels, stage0, stage1, embedding"`
 	Whole     []string  `toml:"whole" doc:"further features of the whole picture alone"`
 	Pixels    int       `toml:"pixels" range:"[100,]" doc:"pixels of each shot that the head is fitted on"`
-	Ridges    []float64 `toml:"ridges" range:"(0,]" doc:"ridge penalties to choose from inside the shots; one: fixed"`
+	Ridges    []float64 `toml:"ridges" range:"(0,]" empty:"no" doc:"ridge penalties to choose from inside the shots; one: fixed"`
 	Dice      float64   `toml:"dice" range:"[0,]" doc:"weight of a soft Dice term beside the cross-entropy, for rare targets"`
 	Positive  float64   `toml:"positive" range:"(0,]" doc:"factor on the weight of pixels inside"`
 	Context   bool      `toml:"context" doc:"second stage, on the first one's logits along lines through each pixel: for what is thin and long"`
@@ -85,10 +85,10 @@ type Head struct {
 
 // Eval are the settings of the comparison.
 type Eval struct {
-	Prompts      []string  `toml:"prompts" doc:"zero-shot prompts: none, box, point, random_point, and from the truth oracle_point, oracle_box, oracle_box_jitter, oracle_component_points, oracle_component_boxes, oracle_clicks, everything_oracle"`
+	Prompts      []string  `toml:"prompts" empty:"no" doc:"zero-shot prompts: none, box, point, random_point, and from the truth oracle_point, oracle_box, oracle_box_jitter, oracle_component_points, oracle_component_boxes, oracle_clicks, everything_oracle"`
 	Before       string    `toml:"before" doc:"the zero-shot prompt that fine-tuning is compared with"`
 	GridPoints   int       `toml:"everything_points" range:"[1,64]" doc:"points in a row of the grid of everything_oracle"`
-	OraclePoints int       `toml:"oracle_points" range:"[1,]" doc:"points of the oracle_point prompt, clicks of oracle_clicks"`
+	OraclePoints int       `toml:"oracle_points" range:"[1,1000]" doc:"points of the oracle_point prompt, clicks of oracle_clicks"`
 	Threshold    float64   `toml:"threshold" range:"(0,1)" doc:"probability above which a pixel is inside, after fine-tuning the plain decoder"`
 	Thickness    []float64 `toml:"thickness" range:"(0,]" doc:"bounds, in the data's unit, between classes of local thickness for which Dice is given too; empty: none"`
 
@@ -99,7 +99,7 @@ type Eval struct {
 type Cache struct {
 	Dir   string `toml:"dir" doc:"folder of the feature cache; empty: samtune/features in the user's cache folder"`
 	DType string `toml:"dtype" range:"auto|float32|float16|bfloat16" doc:"element type of cached features: float16, bfloat16 or float32; auto: that of precision, but float16 for float32"`
-	Batch int    `toml:"batch" range:"[0,]" doc:"views that go through the encoder at a time; 0: 8 on a GPU, on the CPU one for each thread as far as memory goes"`
+	Batch int    `toml:"batch" range:"[0,4096]" doc:"views that go through the encoder at a time; 0: 8 on a GPU, on the CPU one for each thread as far as memory goes"`
 
 	BudgetGB float64 `toml:"budget_gb" range:"[0,]" doc:"disk space, 10^9 bytes, that the cache may take; what has no place is computed again when it is needed; 0: no bound"`
 }

@@ -41,11 +41,14 @@ func OfficialEverything() EverythingOptions {
 	}
 }
 
+// maxPoints bounds the points of a grid in a row: one for each pixel of a network's input is the densest that says anything.
+const maxPoints = 1024
+
 func (o EverythingOptions) check() error {
 	share := func(v float64) bool { return v >= 0 && v <= 1 }
 	switch {
-	case o.PointsPerSide < 1 || o.PointsPerBatch < 1:
-		return fmt.Errorf("%d points in a row, %d in a batch, want 1 or more", o.PointsPerSide, o.PointsPerBatch)
+	case o.PointsPerSide < 1 || o.PointsPerSide > maxPoints || o.PointsPerBatch < 1:
+		return fmt.Errorf("%d points in a row, %d in a batch, want 1 to %d in a row and 1 or more in a batch", o.PointsPerSide, o.PointsPerBatch, maxPoints)
 	case !share(o.MinIoU) || !share(o.MinStability) || !share(o.BoxOverlap) || !share(o.CropBoxOverlap):
 		return fmt.Errorf("predicted IoU %g, stability %g, overlaps of boxes %g and %g: want 0 to 1", o.MinIoU, o.MinStability, o.BoxOverlap, o.CropBoxOverlap)
 	case !(o.StabilityOffset >= 0):

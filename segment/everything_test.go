@@ -191,6 +191,7 @@ func TestEverythingDoesNotDependOnBatches(t *testing.T) {
 func TestEverythingRefuses(t *testing.T) {
 	for name, change := range map[string]func(o *EverythingOptions){
 		"no points":         func(o *EverythingOptions) { o.PointsPerSide = 0 },
+		"too many points":   func(o *EverythingOptions) { o.PointsPerSide = 100_000 },
 		"empty batches":     func(o *EverythingOptions) { o.PointsPerBatch = 0 },
 		"IoU of 2":          func(o *EverythingOptions) { o.MinIoU = 2 },
 		"not a number":      func(o *EverythingOptions) { o.MinStability = math.NaN() },

@@ -100,7 +100,7 @@ func (l *Local) Run(ctx context.Context) error {
 func (l *Local) deal(ctx context.Context, tasks []int, jobs int, do func(gpu string, t int)) {
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for i := range jobs {
+	for i := range min(jobs, len(tasks)) {
 		gpu := ""
 		if len(l.GPUs) > 0 {
 			gpu = l.GPUs[i%len(l.GPUs)]

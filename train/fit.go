@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -162,6 +163,11 @@ func (f *fit) start() error {
 	return err
 }
 
+// ErrDiverged says that a training left the finite numbers. The checkpoints before that stay.
+var ErrDiverged = errors.New("the training diverged")
+
+func isFinite(x float64) bool { return x-x == 0 }
+
 // step takes one optimiser step, and validates and saves when their turn has come.
 func (f *fit) step() error {
 	c := f.job.Config
@@ -193,6 +199,15 @@ func (f *fit) step() error {
 			s.ScaleInto(grad, float64(together)/float64(c.Batch))
 		}
 		point.GradNorm = f.opt.Step(s, grad, point.LR, c.WeightDecay, c.Clip)
+		finite := isFinite(point.Loss) && isFinite(point.GradNorm)
+		used := point.Step == c.last() || point.Step%c.CheckpointEvery == 0 || point.Step%c.ValidateEvery == 0
+		if finite && used { // else the next step's loss tells
+			finite = isFinite(s.Item(s.Norm(f.opt.flat)))
+		}
+		if !finite {
+			return fmt.Errorf("%w: loss %g, norm of the gradient %g: take a lower train.lr than %g, a longer train.warmup than %d, or clip the gradient (train.clip)",
+				ErrDiverged, point.Loss, point.GradNorm, c.LR, c.Warmup)
+		}
 		return nil
 	})
 	if err != nil {

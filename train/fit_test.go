@@ -308,6 +308,22 @@ func TestDamagedCheckpointIsPassedOver(t *testing.T) {
 	}
 }
 
+// TestDivergedTrainingIsSaid trains with a rate at which weights leave the finite numbers, seen by the next loss, or by the weights
+// where no step comes after.
+func TestDivergedTrainingIsSaid(t *testing.T) {
+	m := tiny(t, tensortest.CPU(t))
+	for _, steps := range []int{1, 12} {
+		j := tinyJob(t, m, t.TempDir(), t.TempDir())
+		j.Config.Steps, j.Config.LR, j.Config.Warmup = steps, 1e38, 0
+		if _, err := Fit(context.Background(), j); !errors.Is(err, ErrDiverged) {
+			t.Errorf("%d steps: error %v, want ErrDiverged", steps, err)
+		}
+		if found, _, err := j.Store.Latest(); err != nil || found != nil {
+			t.Errorf("%d steps: checkpoint %v, error %v, want none of weights that are no numbers", steps, found, err)
+		}
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	m := tiny(t, tensortest.CPU(t))
 	for name, change := range map[string]func(*Config){

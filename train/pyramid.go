@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"samtune/data"
 	"samtune/model"
@@ -27,23 +28,27 @@ type Block struct {
 
 // Blocks lists what a head's weights belong to, in order, and how many there are, the intercept left out.
 func (p Pyramid) Blocks(spec *model.Spec) ([]Block, int, error) {
-	if len(p.Scales) == 0 || len(p.Features)+len(p.Whole) == 0 {
-		return nil, 0, fmt.Errorf("the head has no scales or no features")
-	}
 	var out []Block
 	n := 0
 	for i, scale := range p.Scales {
 		if scale < 1 || (i > 0 && scale <= p.Scales[i-1]) {
 			return nil, 0, fmt.Errorf("the head's scales are %v, want whole numbers from 1 on, rising", p.Scales)
 		}
-		for _, name := range p.at(scale) {
+		names := p.at(scale)
+		for i, name := range names {
 			f, err := spec.Feature(name)
 			if err != nil {
 				return nil, 0, err
 			}
+			if slices.Contains(names[:i], name) {
+				return nil, 0, fmt.Errorf("the head's features name %s twice at scale %d", name, scale)
+			}
 			out = append(out, Block{Scale: scale, Feature: f, Start: n})
 			n += f.Channels
 		}
+	}
+	if n == 0 {
+		return nil, 0, fmt.Errorf("the head has no features at its scales %v", p.Scales)
 	}
 	return out, n, nil
 }

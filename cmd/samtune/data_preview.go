@@ -32,8 +32,8 @@ func (a *app) dataPreview() *cobra.Command {
 }
 
 func (a *app) previewBenchmark(c *cobra.Command, name, target, out string, cases int) error {
-	if cases < 1 || cases > 100 {
-		return fmt.Errorf("%w: --cases is %d, want 1 to 100", errUsage, cases)
+	if err := within("cases", cases, 1, 100); err != nil {
+		return err
 	}
 	bar := newProgress(a.err, a.quiet || !isTerminal(a.err))
 	defer bar.close()

@@ -146,6 +146,13 @@ func TestBadInputGetsAClearError(t *testing.T) {
 		}, exitUsage, []string{`decoder is "fancy"`, "plain"}},
 		"unknown model":   {func(*testing.T) []string { return []string{"finetune", "--model", "sam_vit_x"} }, exitUsage, []string{"sam_vit_x", "lite_medsam"}},
 		"unknown flag":    {func(*testing.T) []string { return []string{"finetune", "--shot", "3"} }, exitUsage, []string{"--shot"}},
+		"flag of a group": {func(*testing.T) []string { return []string{"cache", "prune", "--nosuch"} }, exitUsage, []string{"--nosuch", "samtune cache prune --help"}},
+		"no number":       {func(*testing.T) []string { return []string{"finetune", "--shots", "1e3"} }, exitUsage, []string{`--shots is "1e3", want a whole number`}},
+		"too many tiles":  {func(*testing.T) []string { return []string{"finetune", "--set", "views.grid=100000"} }, exitUsage, []string{"views.grid is 100000, want 1 to 64"}},
+		"endless threads": {func(*testing.T) []string { return []string{"segment", "a.png", "--threads", "1000000"} }, exitUsage, []string{"--threads is 1000000, want 0 to 1024"}},
+		"named twice": {func(*testing.T) []string {
+			return []string{"finetune", "--decoder", "linear", "--set", `head.features=["pixels","pixels"]`}
+		}, exitUsage, []string{"pixels twice"}},
 		"unknown command": {func(*testing.T) []string { return []string{"finetun"} }, exitUsage, []string{"finetun"}},
 		"stray word":      {func(*testing.T) []string { return []string{"finetune", "drive"} }, exitUsage, []string{"drive"}},
 		"unknown device":  {func(*testing.T) []string { return []string{"finetune", "--weights", weights, "--device", "gpu"} }, exitUsage, []string{"gpu", "cuda:N"}},

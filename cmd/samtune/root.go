@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"samtune/checkpoints"
 	"samtune/configs"
@@ -112,7 +113,7 @@ func (a *app) root() *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w (samtune %s --help shows its flags)", errUsage, err, c.Name())
+		return fmt.Errorf("%w: %w (%s --help shows its flags)", errUsage, inWords(err), c.CommandPath())
 	})
 	f := root.PersistentFlags()
 	f.StringVar(&a.data, "data", os.Getenv("SAMTUNE_DATA"), "folder that holds the data sets; the default is $SAMTUNE_DATA")
@@ -124,6 +125,29 @@ func (a *app) root() *cobra.Command {
 		refuseStrayWords(c)
 	}
 	return root
+}
+
+// within refuses a flag's value out of its bounds, with which no machine could do anything.
+func within(flag string, value, low, high int) error {
+	if value < low || value > high {
+		return fmt.Errorf("%w: --%s is %d, want %d to %d", errUsage, flag, value, low, high)
+	}
+	return nil
+}
+
+// inWords says what a flag's value should be, where the flag's own error speaks of how it was parsed.
+func inWords(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	want, ok := map[string]string{
+		"int": "a whole number", "int64": "a whole number", "float64": "a number", "bool": "true or false", "intSlice": "whole numbers with commas between them",
+	}[bad.GetFlag().Value.Type()]
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("--%s is %q, want %s", bad.GetFlag().Name, bad.GetValue(), want)
 }
 
 // refuseStrayWords makes wrong arguments a usage error with the command's own words.

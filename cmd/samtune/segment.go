@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -129,7 +130,10 @@ func (f *segmentFlags) objects() ([]eval.Object, error) {
 }
 
 func (a *app) runSegment(c *cobra.Command, f *segmentFlags, images []string) error {
-	var err error
+	err := cmp.Or(within("threads", f.threads, 0, 1024), within("points", f.job.Drawn.Points, 1, 1000))
+	if err != nil {
+		return err
+	}
 	if f.job.Objects, err = f.objects(); err != nil {
 		return err
 	}

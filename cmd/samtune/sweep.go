@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -59,12 +60,7 @@ func addJobs(c *cobra.Command, jobs *int) {
 	c.Flags().IntVar(jobs, "jobs", 0, "tasks at a time on this machine; 0: as many as keep its cores busy, or one on each of its GPUs")
 }
 
-func checkJobs(jobs int) error {
-	if jobs < 0 {
-		return fmt.Errorf("%w: --jobs is %d, want 0 or more", errUsage, jobs)
-	}
-	return nil
-}
+func checkJobs(jobs int) error { return within("jobs", jobs, 0, 1024) }
 
 // add adds the flags of the plan.
 func (f *sweepFlags) add(c *cobra.Command) {
@@ -85,8 +81,8 @@ func (f *sweepFlags) add(c *cobra.Command) {
 
 // makePlan makes the plan and writes it.
 func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
-	if f.seeds < 1 || f.encodeTasks < 0 {
-		return nil, fmt.Errorf("%w: --seeds is %d and --encode-tasks %d, want 1 or more, and 0 or more", errUsage, f.seeds, f.encodeTasks)
+	if err := cmp.Or(within("seeds", f.seeds, 1, 1000), within("encode-tasks", f.encodeTasks, 0, 1000)); err != nil {
+		return nil, err
 	}
 	if f.out == "" {
 		names := make([]string, len(f.benchmarks))

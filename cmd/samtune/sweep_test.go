@@ -191,6 +191,7 @@ func TestSweepRefuses(t *testing.T) {
 		"jobs below 0":       {[]string{"--jobs", "-1"}, exitUsage, "--jobs is -1"},
 		"jobs of run":        {[]string{"run", "x", "--jobs", "-1"}, exitUsage, "--jobs is -1"},
 		"no seeds":           {[]string{"--seeds", "0"}, exitUsage, "--seeds"},
+		"a million seeds":    {[]string{"--seeds", "1000000"}, exitUsage, "--seeds is 1000000, want 1 to 1000"},
 		"shots of 0":         {[]string{"--shots", "0"}, exitUsage, "shots is 0"},
 		"too many shots":     {[]string{"--shots", "500"}, exitUsage, "nothing to run"},
 		"the same twice":     {[]string{"--shots", "3,3"}, exitUsage, "same run"},

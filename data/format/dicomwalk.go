@@ -75,6 +75,9 @@ var ofUse = []tag.Tag{
 	tag.BitsAllocated, tag.BitsStored, tag.PixelRepresentation, tag.RescaleIntercept, tag.RescaleSlope,
 }
 
+// plainTypes are DICOM's types of texts and numbers whose length is a few bytes (PS3.5, 6.2), and the unknown one.
+var plainTypes = strings.Fields("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL UN US")
+
 // keep adds an element from byte at on to the header, where it is of use.
 func (w *dicomWalk) keep(at int64, e dicomElement) error {
 	t := tag.Tag{Group: e.group, Element: e.element}
@@ -85,6 +88,8 @@ func (w *dicomWalk) keep(at int64, e dicomElement) error {
 		return fmt.Errorf("%w: DICOM whose values go through a table (ModalityLUTSequence): write it with RescaleSlope and RescaleIntercept", ErrUnsupported)
 	case !slices.Contains(ofUse, t):
 		return nil
+	case e.vr != "" && !slices.Contains(plainTypes, e.vr): // the library would look for its length elsewhere
+		return fmt.Errorf("%w: element (%04x,%04x) has the type %q, want a text or a number", ErrCorrupt, e.group, e.element, e.vr)
 	case e.length > 1<<10: // or it has no length
 		return fmt.Errorf("%w: element (%04x,%04x) claims %d bytes", ErrCorrupt, e.group, e.element, e.length)
 	}

@@ -134,7 +134,6 @@ const (
 	mostLZW      = 2731       // 4,096 bytes take twelve bits
 	mostPackBits = 64         // 128 bytes take two bytes
 	mostJPEG     = 512        // of grey: 64 pixels take a bit where it is progressive
-	mostFax      = 1 << 16    // a row takes a bit; wider pictures are not read
 )
 
 // density is the least bits of a pixel, and how many bytes of pixels a byte of the file can hold.

@@ -67,16 +67,23 @@ func readPage(f io.ReadSeeker) (*tiffPage, error) {
 	for at := 0; at < length; at += 12 {
 		field := fields[at : at+12]
 		place := places[order.Uint16(field)]
-		switch {
-		case place == nil:
-		case order.Uint16(field[2:]) == typeLong:
-			*place = order.Uint32(field[8:])
-		case order.Uint16(field) == tagBits && order.Uint32(field[4:]) > 2: // they lie elsewhere, one for each sample
-			if each, err := readAt(f, int64(order.Uint32(field[8:])), 2); err == nil {
-				*place = uint32(order.Uint16(each))
+		if place == nil {
+			continue
+		}
+		long := order.Uint16(field[2:]) == typeLong
+		value, size := field[8:], 2
+		if long {
+			size = 4
+		}
+		if int64(order.Uint32(field[4:]))*int64(size) > 4 { // the values lie elsewhere, as those of bits, one for each sample
+			if value, err = readAt(f, int64(order.Uint32(field[8:])), size); err != nil {
+				return nil, fmt.Errorf("%w: TIFF field %d: %w: copy it again from where you have it", ErrCorrupt, order.Uint16(field), err)
 			}
-		default:
-			*place = uint32(order.Uint16(field[8:]))
+		}
+		if long {
+			*place = order.Uint32(value)
+		} else {
+			*place = uint32(order.Uint16(value))
 		}
 	}
 	if p.planar == separatePlanes && p.samples > 1 {
@@ -103,7 +110,7 @@ func (p *tiffPage) most() int64 {
 	case compressionPackBits:
 		return mostPackBits
 	case compressionFax3, compressionFax4:
-		return mostFax
+		return int64(max(1, p.width)) // a row takes a bit
 	case compressionNone, 0:
 		return 1
 	}
@@ -125,9 +132,6 @@ func (p *tiffPage) unsupported(what string) error {
 // decode reads the page.
 func (p *tiffPage) decode(s *source) (image.Image, error) {
 	fax := p.compression == compressionFax3 || p.compression == compressionFax4
-	if fax && p.width > mostFax {
-		return nil, fmt.Errorf("%w: TIFF of fax rows of %d pixels, at most %d are read", ErrUnsupported, p.width, mostFax)
-	}
 	img, err := tiff.Decode(s.file)
 	if err != nil {
 		return s.decodeLoose(err)
