@@ -146,6 +146,9 @@ func (w *dicomWalk) walk() error {
 		if err != nil {
 			return err
 		}
+		if e.group == 2 {
+			return fmt.Errorf("%w: element (%04x,%04x) lies outside of the file's head", ErrCorrupt, e.group, e.element)
+		}
 		if e.group == 0x7fe0 && e.element == 0x10 {
 			if e.length == undefinedLength {
 				return fmt.Errorf("%w: DICOM with packed voxels: unpack it with: gdcmconv --raw in.dcm out.dcm", ErrUnsupported)

@@ -25,6 +25,7 @@ const (
 const (
 	compressionNone = 1
 	compressionLZW  = 5
+	typeByte        = 1
 	typeShort       = 3
 	typeLong        = 4
 )

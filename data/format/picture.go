@@ -121,6 +121,9 @@ func (s *source) config() (image.Config, error) {
 	if c.Width <= 0 || c.Height <= 0 || c.Width > MaxPixels/c.Height {
 		return c, fmt.Errorf("%w: it claims %d x %d pixels, at most %d are read", ErrUnsupported, c.Width, c.Height, MaxPixels)
 	}
+	if s.kind == "TIFF" && s.page.fax() && c.Width > widestFax {
+		return c, fmt.Errorf("%w: TIFF of fax rows of %d pixels, at most %d are read", ErrUnsupported, c.Width, widestFax)
+	}
 	bits, times := s.density(c)
 	if int64(c.Height)*((int64(c.Width)*bits+7)/8) > times*s.size {
 		return c, fmt.Errorf("%w: it claims %d x %d pixels and has %d bytes: copy it again from where you have it", ErrCorrupt, c.Width, c.Height, s.size)
@@ -150,7 +153,7 @@ func (s *source) density(c image.Config) (bits, times int64) {
 	case "GIF":
 		return 8, mostLZW
 	case "TIFF":
-		return s.page.bits(), s.page.most()
+		return s.page.bits(), s.page.most(c.Width)
 	case "PNM":
 		if s.packed {
 			return 1, mostDeflated

@@ -70,26 +70,29 @@ func readPage(f io.ReadSeeker) (*tiffPage, error) {
 		if place == nil {
 			continue
 		}
-		long := order.Uint16(field[2:]) == typeLong
-		value, size := field[8:], 2
-		if long {
-			size = 4
+		size := map[uint16]int{typeByte: 1, typeShort: 2, typeLong: 4}[order.Uint16(field[2:])]
+		if size == 0 {
+			continue // the decoder refuses it
 		}
+		value := field[8:]
 		if int64(order.Uint32(field[4:]))*int64(size) > 4 { // the values lie elsewhere, as those of bits, one for each sample
 			if value, err = readAt(f, int64(order.Uint32(field[8:])), size); err != nil {
 				return nil, fmt.Errorf("%w: TIFF field %d: %w: copy it again from where you have it", ErrCorrupt, order.Uint16(field), err)
 			}
 		}
-		if long {
-			*place = order.Uint32(value)
-		} else {
+		switch size {
+		case 1:
+			*place = uint32(value[0])
+		case 2:
 			*place = uint32(order.Uint16(value))
+		case 4:
+			*place = order.Uint32(value)
 		}
 	}
 	if p.planar == separatePlanes && p.samples > 1 {
 		return nil, fmt.Errorf("%w: TIFF with colours in planes of their own: convert it with: tiffcp -c lzw -p contig in.tif out.tif", ErrUnsupported)
 	}
-	if p.most() == 0 { // the decoder would take memory for the picture before it says so
+	if p.most(1) == 0 { // the decoder would take memory for the picture before it says so
 		return nil, p.unsupported(fmt.Sprintf("compression value %d", p.compression))
 	}
 	return p, nil
@@ -100,8 +103,15 @@ func (p *tiffPage) bits() int64 {
 	return int64(min(max(1, p.samples), 4)) * int64(min(max(1, p.bitsEach), 16))
 }
 
-// most is how many bytes of pixels a byte of the file can hold.
-func (p *tiffPage) most() int64 {
+// widestFax is the longest row of a fax that is read: the decoder gives up at longer ones, after it has taken memory for the picture.
+const widestFax = 1 << 16
+
+func (p *tiffPage) fax() bool {
+	return p.compression == compressionFax3 || p.compression == compressionFax4
+}
+
+// most is how many bytes of pixels a byte of the file can hold, where a row has so many pixels.
+func (p *tiffPage) most(width int) int64 {
 	switch p.compression {
 	case compressionLZW:
 		return mostLZW
@@ -110,7 +120,7 @@ func (p *tiffPage) most() int64 {
 	case compressionPackBits:
 		return mostPackBits
 	case compressionFax3, compressionFax4:
-		return int64(max(1, p.width)) // a row takes a bit
+		return int64(width) // a row takes a bit
 	case compressionNone, 0:
 		return 1
 	}
@@ -131,12 +141,11 @@ func (p *tiffPage) unsupported(what string) error {
 
 // decode reads the page.
 func (p *tiffPage) decode(s *source) (image.Image, error) {
-	fax := p.compression == compressionFax3 || p.compression == compressionFax4
 	img, err := tiff.Decode(s.file)
 	if err != nil {
 		return s.decodeLoose(err)
 	}
-	if grey, ok := img.(*image.Gray); ok && fax && p.photometric == blackIsZero {
+	if grey, ok := img.(*image.Gray); ok && p.fax() && p.photometric == blackIsZero {
 		// The decoder takes a fax's white for 1, which is what the standard calls 0 (libtiff reads it so).
 		for i, v := range grey.Pix {
 			grey.Pix[i] = 255 - v
