@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -152,6 +153,9 @@ func (d *Decl) sliced() bool {
 	return d.Engine == engineVolumes || d.Engine == engineDICOM || d.Engine == engineTable && d.Slices != nil
 }
 
+// maxGenerated bounds the cases of a side that are generated.
+const maxGenerated = 100_000
+
 // check refuses what can't be meant and completes what is left to be understood.
 func (d *Decl) check() error {
 	engines := []string{enginePairs, engineVolumes, engineDICOM, engineTable, engineFundus}
@@ -160,6 +164,12 @@ func (d *Decl) check() error {
 		return at("targets", "no targets: name what the masks show, as targets = [\"lesion\"]")
 	case !slices.Contains(engines, d.Engine):
 		return at("engine", "engine is %q, want one of %s%s", d.Engine, strings.Join(engines, ", "), meant(d.Engine, engines))
+	case d.Engine == engineFundus && (d.PoolSize < 1 || d.PoolSize > maxGenerated):
+		return at("pool", "pool is %d, want 1 to %d generated cases", d.PoolSize, maxGenerated)
+	case d.Engine == engineFundus && (d.TestSize < 1 || d.TestSize > maxGenerated):
+		return at("test", "test is %d, want 1 to %d generated cases", d.TestSize, maxGenerated)
+	case !(d.NSDTolerance >= 0) || math.IsInf(d.NSDTolerance, 1):
+		return at("nsd_tolerance", "nsd_tolerance is %g, want 0 or more", d.NSDTolerance)
 	case (d.Engine == engineTable) != (d.Table != nil):
 		return at("table", "[table] belongs to engine = \"table\", and only there")
 	case d.Slices != nil && !d.sliced():

@@ -164,6 +164,8 @@ func TestBadOwnBenchmark(t *testing.T) {
 		"another type":             {`at_least = 100`, `at_least = "100"`, "my.toml:6:1: invalid config: rule.disc.at_least: incompatible types"},
 		"unknown engine":           {`"pairs"`, `"pair"`, `my.toml:3:1: invalid config: engine is "pair", want one of pairs, volumes, dicom, table, fundus; did you mean "pairs"?`},
 		"no targets":               {`["disc", "cup"]`, `[]`, "my.toml:2:1"},
+		"endless cases":            {`engine = "pairs"`, "engine = \"fundus\"\npool = 1000000000000\ntest = 4", "my.toml:4:1: invalid config: pool is 1000000000000, want 1 to 100000"},
+		"a tolerance below 0":      {`engine = "pairs"`, "engine = \"pairs\"\nnsd_tolerance = -1.0", "my.toml:4:1: invalid config: nsd_tolerance is -1, want 0 or more"},
 		"a target twice":           {`["disc", "cup"]`, `["disc", "disc"]`, "my.toml:2:1"},
 		"a rule of another target": {`[rule.cup]`, `[rule.cups]`, `my.toml:7:7: invalid config: rule.cups is of no target; did you mean "cup"?`},
 		"a rule out of range":      {`at_least = 200`, `at_least = 300`, "my.toml:7:7: invalid config: rule.cup: grey values go from 0 to 255"},
