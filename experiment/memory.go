@@ -14,7 +14,7 @@ import (
 	"samtune/train"
 )
 
-// memoryVersion is part of every answer's key. It changes when the same question gets another answer.
+// memoryVersion is part of every answer's key. It changes when the same question gets another answer for a reason other than the model's.
 const memoryVersion = 2
 
 // memory keeps what zero-shot prompts were answered with: runs that differ in shots or decoder ask the same again.
@@ -41,7 +41,7 @@ func (r *Run) question(s *data.Sample, kind string) string {
 		drawn = fmt.Sprintf(" seed %d", r.cfg.Seed)
 	}
 	return strings.Join([]string{
-		fmt.Sprintf("samtune zero-shot %d", memoryVersion), r.cache.Key(r.model, train.Whole(r.model, s), model.Embedding),
+		fmt.Sprintf("samtune zero-shot %d, decoder %d", memoryVersion, model.DecoderVersion), r.cache.Key(r.model, train.Whole(r.model, s), model.Embedding),
 		"device " + r.dev.String(), "truth " + s.Masks[r.target].Hash(), "valid " + s.Valid.Hash(),
 		fmt.Sprintf("spacing %v tolerance %v", s.Spacing, r.results.NSDTolerance),
 		fmt.Sprintf("prompt %s points %d grid %d case %s target %s%s", kind, e.OraclePoints, e.GridPoints, s.ID, r.target, drawn),

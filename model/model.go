@@ -14,6 +14,9 @@ import (
 // its input would come out differently for the same picture and weights.
 const EncoderVersion = 1
 
+// DecoderVersion is the same of the prompt encoder and the mask decoder, for what is kept of their masks.
+const DecoderVersion = 2
+
 // Model is SAM with its weights on a device.
 type Model struct {
 	Spec      *Spec
