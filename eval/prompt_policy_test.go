@@ -1,7 +1,9 @@
 package eval
 
 import (
+	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"samtune/data"
@@ -77,6 +79,11 @@ func TestJitteredBox(t *testing.T) {
 	}
 	if len(seen) < 50 {
 		t.Errorf("200 seeds make %d boxes", len(seen))
+	}
+	for _, jitter := range []float64{-0.1, 1.1, math.NaN()} {
+		if _, err := Prompts([]string{PromptOracleJitter}, asymmetric(), "lesion", PromptOptions{Seed: 1, Jitter: jitter}); err == nil || !strings.Contains(err.Error(), "jitter") {
+			t.Errorf("jitter %g: error %v, want one that names it", jitter, err)
+		}
 	}
 }
 

@@ -241,7 +241,7 @@ func Prompts(kinds []string, sample *data.Sample, target string, opt PromptOptio
 	if opt.Jitter == 0 {
 		opt.Jitter = defaultJitter
 	}
-	if opt.Jitter < 0 || opt.Jitter > 1 {
+	if !(opt.Jitter >= 0 && opt.Jitter <= 1) {
 		return nil, fmt.Errorf("make prompts: jitter is %g of the image's longer side, want 0 to 1", opt.Jitter)
 	}
 	if sample.Image == nil {

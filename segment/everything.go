@@ -44,12 +44,12 @@ func OfficialEverything() EverythingOptions {
 // maxPoints bounds the points of a grid in a row: one for each pixel of a network's input is the densest that says anything.
 const maxPoints = 1024
 
-func (o EverythingOptions) check() error {
-	share := func(v float64) bool { return v >= 0 && v <= 1 }
+// Check says what is wrong with the settings of a search.
+func (o EverythingOptions) Check() error {
 	switch {
 	case o.PointsPerSide < 1 || o.PointsPerSide > maxPoints || o.PointsPerBatch < 1:
 		return fmt.Errorf("%d points in a row, %d in a batch, want 1 to %d in a row and 1 or more in a batch", o.PointsPerSide, o.PointsPerBatch, maxPoints)
-	case !share(o.MinIoU) || !share(o.MinStability) || !share(o.BoxOverlap) || !share(o.CropBoxOverlap):
+	case !isShare(o.MinIoU) || !isShare(o.MinStability) || !isShare(o.BoxOverlap) || !isShare(o.CropBoxOverlap):
 		return fmt.Errorf("predicted IoU %g, stability %g, overlaps of boxes %g and %g: want 0 to 1", o.MinIoU, o.MinStability, o.BoxOverlap, o.CropBoxOverlap)
 	case !(o.StabilityOffset >= 0):
 		return fmt.Errorf("stability offset %g, want 0 or more", o.StabilityOffset)
@@ -64,6 +64,8 @@ func (o EverythingOptions) check() error {
 	}
 	return nil
 }
+
+func isShare(v float64) bool { return v >= 0 && v <= 1 }
 
 // points is the grid's side in a layer of crops.
 func (o EverythingOptions) points(layer int) int {
@@ -92,7 +94,7 @@ func (m *Mask) setRLE(r RLE) {
 // The masks come in the official order: by falling predicted IoU, within crops. There may be none.
 // progress (nil: none) is told after each batch how many of all points are answered. A context that ends stops it between batches.
 func Everything(ctx context.Context, m *model.Model, img *data.Image, opt EverythingOptions, progress func(done, total int)) ([]Mask, error) {
-	if err := opt.check(); err != nil {
+	if err := opt.Check(); err != nil {
 		return nil, fmt.Errorf("segment everything: %w", err)
 	}
 	parts := crops(img.Width, img.Height, opt.CropLayers, opt.CropOverlap)

@@ -36,6 +36,14 @@ func (r UnionRule) Chooses(m Mask) bool {
 	return m.PredictedIoU >= float32(r.MinIoU) && m.Stability >= float32(r.MinStability) && share >= r.MinArea && share <= r.MaxArea
 }
 
+// Check says what is wrong with a rule.
+func (r UnionRule) Check() error {
+	if !isShare(r.MinIoU) || !isShare(r.MinStability) || !isShare(r.MinArea) || !isShare(r.MaxArea) {
+		return fmt.Errorf("union of masks with predicted IoU from %g, stability from %g and %g to %g of the picture: want 0 to 1", r.MinIoU, r.MinStability, r.MinArea, r.MaxArea)
+	}
+	return nil
+}
+
 // Union is the union of the masks of a picture that a rule chooses, and how many they are.
 func Union(masks []Mask, rule UnionRule, width, height int) (union *data.Mask, chosen int, err error) {
 	union = data.NewMask(width, height)

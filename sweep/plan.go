@@ -292,6 +292,9 @@ func Read(dir string) (*Plan, error) {
 	return &p, p.check(path)
 }
 
+// MaxEncodeTasks bounds the shares of the encoding.
+const MaxEncodeTasks = 1000
+
 // check refuses a plan that was changed by hand in a way that would lose or mix up runs.
 func (p *Plan) check(path string) error {
 	bad := func(format string, args ...any) error {
@@ -300,8 +303,8 @@ func (p *Plan) check(path string) error {
 	if p.Schema != 1 {
 		return bad("its schema is %d, want 1", p.Schema)
 	}
-	if p.EncodeTasks < 1 || len(p.Runs) == 0 {
-		return bad("it has %d runs and %d encode_tasks, want 1 or more of each", len(p.Runs), p.EncodeTasks)
+	if p.EncodeTasks < 1 || p.EncodeTasks > MaxEncodeTasks || len(p.Runs) == 0 {
+		return bad("it has %d runs and %d encode_tasks, want 1 or more of both, and at most %d encode_tasks", len(p.Runs), p.EncodeTasks, MaxEncodeTasks)
 	}
 	h := sha256.New()
 	for i, r := range p.Runs {

@@ -89,6 +89,7 @@ func TestPlansChangedByHandAreRefused(t *testing.T) {
 		"a row left out":            {"index = 1\n", "index = 2\n", "run 1 has the index 2"},
 		"a folder elsewhere":        {`dir = "runs/`, `dir = "../`, "the folder of run 0"},
 		"an unknown key":            {"schema = 1", "schema = 1\nfoo = 2", `unknown key "foo"`},
+		"endless shares":            {"encode_tasks = ", "encode_tasks = 100000000", "encode_tasks, want 1 or more of both, and at most 1000"},
 		"another schema":            {"schema = 1", "schema = 9", "its schema is 9"},
 		"a setting that is missing": {`setting = "plain"`, `setting = "x"`, `of the setting "x"`},
 		"no TOML":                   {"schema = 1", "schema 1", "line 1"},

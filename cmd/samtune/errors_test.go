@@ -150,6 +150,10 @@ func TestBadInputGetsAClearError(t *testing.T) {
 		"no number":       {func(*testing.T) []string { return []string{"finetune", "--shots", "1e3"} }, exitUsage, []string{`--shots is "1e3", want a whole number`}},
 		"too many tiles":  {func(*testing.T) []string { return []string{"finetune", "--set", "views.grid=100000"} }, exitUsage, []string{"views.grid is 100000, want 1 to 64"}},
 		"endless threads": {func(*testing.T) []string { return []string{"segment", "a.png", "--threads", "1000000"} }, exitUsage, []string{"--threads is 1000000, want 0 to 1024"}},
+		"union of NaN": {func(*testing.T) []string {
+			return []string{"segment", "a.png", "--everything", "--union-max-area", "nan"}
+		}, exitUsage, []string{"NaN of the picture: want 0 to 1"}},
+		"IoU of 2": {func(*testing.T) []string { return []string{"segment", "a.png", "--everything", "--min-iou", "2"} }, exitUsage, []string{"predicted IoU 2"}},
 		"named twice": {func(*testing.T) []string {
 			return []string{"finetune", "--decoder", "linear", "--set", `head.features=["pixels","pixels"]`}
 		}, exitUsage, []string{"pixels twice"}},

@@ -139,6 +139,9 @@ func (a *app) runSegment(c *cobra.Command, f *segmentFlags, images []string) err
 	}
 	if f.everything {
 		f.job.Everything = &f.search
+		if err := cmp.Or(f.search.Check(), f.job.Union.Check()); err != nil {
+			return fmt.Errorf("%w: --everything: %w", errUsage, err)
+		}
 	}
 	if len(images) > 1 && (f.job.Truth != "" || f.mask != "") {
 		return fmt.Errorf("%w: a mask belongs to one image: give the %d images one by one", errUsage, len(images))

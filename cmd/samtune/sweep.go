@@ -81,7 +81,7 @@ func (f *sweepFlags) add(c *cobra.Command) {
 
 // makePlan makes the plan and writes it.
 func (a *app) makePlan(c *cobra.Command, f *sweepFlags) (*sweep.Plan, error) {
-	if err := cmp.Or(within("seeds", f.seeds, 1, 1000), within("encode-tasks", f.encodeTasks, 0, 1000)); err != nil {
+	if err := cmp.Or(within("seeds", f.seeds, 1, 1000), within("encode-tasks", f.encodeTasks, 0, sweep.MaxEncodeTasks)); err != nil {
 		return nil, err
 	}
 	if f.out == "" {
