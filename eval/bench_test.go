@@ -58,31 +58,28 @@ func benchVolume() (a, b []*data.Mask) {
 // BenchmarkSurface measures each metric as Score does, from the masks on: the Go side of bench/run.py's case metrics. HD95 and ASSD
 // come out of one call.
 func BenchmarkSurface(b *testing.B) {
-	for name, metric := range map[string]func(p *pair) Float{
-		"hd95":   func(p *pair) Float { d, _ := p.surfaceDistances(); return d },
-		"assd":   func(p *pair) Float { _, d := p.surfaceDistances(); return d },
-		"nsd":    func(p *pair) Float { return p.surfaceDice(2) },
-		"cldice": (*pair).clDice,
-	} {
-		measure := func(kind string, pair func() *pair) {
-			b.Run(kind+"/"+name, func(b *testing.B) {
-				value := metric(pair()) // Python's libraries are not timed when they are first called either
-				for b.Loop() {
-					value = metric(pair())
-				}
-				testkit.Report(b, map[string]float64{"value": float64(value)})
-			})
-		}
-		for _, kind := range []string{"disc", "tubes"} {
-			pred, truth := benchMasks(kind)
-			measure(kind, func() *pair { p, _ := newPair(pred, truth, [2]float64{1, 1}); return p })
-		}
-		if name != "cldice" {
-			pred, truth := benchVolume()
-			measure("volume", func() *pair {
-				p, _ := newVolumePair(len(pred), [3]float64{3, 1, 1}, func(k int) (a, b *data.Mask, err error) { return pred[k], truth[k], nil })
-				return p
-			})
-		}
+	measure := func(name string, metric func() Float) {
+		b.Run(name, func(b *testing.B) {
+			value := metric() // Python's libraries are not timed when they are first called either
+			for b.Loop() {
+				value = metric()
+			}
+			testkit.Report(b, map[string]float64{"value": float64(value)})
+		})
 	}
+	surfaces := func(kind string, pair func() *pair) {
+		measure(kind+"/hd95", func() Float { d, _ := pair().surfaceDistances(); return d })
+		measure(kind+"/assd", func() Float { _, d := pair().surfaceDistances(); return d })
+		measure(kind+"/nsd", func() Float { return pair().surfaceDice(2) })
+	}
+	for _, kind := range []string{"disc", "tubes"} {
+		pred, truth := benchMasks(kind)
+		surfaces(kind, func() *pair { p, _ := newPair(pred, truth, [2]float64{1, 1}); return p })
+		measure(kind+"/cldice", func() Float { return clDice(pred, truth) })
+	}
+	pred, truth := benchVolume()
+	surfaces("volume", func() *pair {
+		p, _ := newVolumePair(len(pred), [3]float64{3, 1, 1}, func(k int) (a, b *data.Mask, err error) { return pred[k], truth[k], nil })
+		return p
+	})
 }

@@ -50,7 +50,7 @@ func Score(in Input) (Scores, error) {
 		s.ClDice, s.HD95, s.ASSD, s.NSD = Undefined, Undefined, Undefined, Undefined
 		return s, nil
 	}
-	s.ClDice = p.clDice()
+	s.ClDice = clDice(pred, truth)
 	s.HD95, s.ASSD = p.surfaceDistances()
 	s.NSD = p.surfaceDice(in.NSDTolerance)
 	return s, nil

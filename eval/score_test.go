@@ -314,15 +314,10 @@ func BenchmarkScore(b *testing.B) {
 // skeletonise returns a mask's skeleton, as large as the mask.
 func skeletonise(m *data.Mask) *data.Mask {
 	out := data.NewMask(m.Width, m.Height)
-	box, ok := boundingBox(m)
-	if !ok {
-		return out
-	}
-	p, _ := newPair(m, m, [2]float64{1, 1})
-	skeleton := p.bitmap(p.pred).skeleton()
-	for y := box.y0; y < box.y1; y++ {
-		for x := box.x0; x < box.x1; x++ {
-			if skeleton.has(y-box.y0+1, x-box.x0+1) {
+	skeleton := bitmapOf(m).skeleton()
+	for y := range m.Height {
+		for x := range m.Width {
+			if skeleton.has(y, x) {
 				out.Pix[y*m.Width+x] = 1
 			}
 		}

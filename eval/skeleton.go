@@ -3,13 +3,15 @@ package eval
 import (
 	"math/bits"
 	"slices"
+
+	"samtune/data"
 )
 
 // clDice is the centre-line Dice of Shit et al. (CVPR 2021): the harmonic mean of the part of the
 // prediction's skeleton inside the truth and the part of the truth's skeleton inside the prediction.
-func (p *pair) clDice() Float {
+func clDice(prediction, reference *data.Mask) Float {
 	var pred, truth bitmap
-	both(func() { pred = p.bitmap(p.pred) }, func() { truth = p.bitmap(p.truth) })
+	both(func() { pred = bitmapOf(prediction) }, func() { truth = bitmapOf(reference) })
 	var precision, sensitivity Float
 	both(func() { precision = share(pred.skeleton(), truth) }, func() { sensitivity = share(truth.skeleton(), pred) })
 	if !precision.Defined() || !sensitivity.Defined() {
@@ -31,32 +33,44 @@ func share(skeleton, solid bitmap) Float {
 	return ratio(inside, all)
 }
 
-// bitmap is a picture's solid with a bit for each point, 64 points to a word and row words to a row. A word of zeros lies before the first
-// row and after the last one. The margin keeps the end of a row from being a neighbour of the next one's begin.
+// bitmap is a mask with a bit for each pixel, 64 pixels to a word and row words to a row, within a margin of one pixel on every side: no
+// pixel lacks a neighbour, and the end of a row is none of the next one's begin. A word of zeros lies before all rows and after them.
 type bitmap struct {
 	row   int
 	words []uint64
 }
 
-func (l *lattice) bitmap(solid []uint8) bitmap {
-	b := bitmap{row: (l.columns + 63) / 64}
-	b.words = make([]uint64, l.planes*b.row+2)
-	for y := range l.planes {
-		line := solid[y*l.columns:]
+func bitmapOf(m *data.Mask) bitmap {
+	b := bitmap{row: (m.Width + 2 + 63) / 64}
+	b.words = make([]uint64, (m.Height+2)*b.row+2)
+	for y := range m.Height {
+		line, words := m.Pix[y*m.Width:(y+1)*m.Width], b.words[1+(y+1)*b.row:]
+		margin := uint64(0)
 		for w := range b.row {
-			var points uint64
-			for x := 0; x < min(64, l.columns-w*64); x += wordSize {
-				// eight bytes of 0 or 1 become eight bits
-				points |= word(line, w*64+x) * 0x0102040810204080 >> 56 << x
-			}
-			b.words[1+y*b.row+w] = points
+			part := line[min(w*64, len(line)):min(w*64+64, len(line))]
+			points := packed(part)
+			words[w] = points<<1 | margin
+			margin = points >> 63
 		}
 	}
 	return b
 }
 
-// has says whether the point is in the bitmap.
-func (b bitmap) has(y, x int) bool { return b.words[1+y*b.row+x/64]>>(x%64)&1 == 1 }
+// packed makes the bits of a word of up to 64 bytes of 0 or 1.
+func packed(points []uint8) (bits uint64) {
+	x := 0
+	for ; x+wordSize <= len(points); x += wordSize {
+		// eight bytes of 0 or 1 become eight bits
+		bits |= word(points, x) * 0x0102040810204080 >> 56 << x
+	}
+	for ; x < len(points); x++ {
+		bits |= uint64(points[x]) << x
+	}
+	return bits
+}
+
+// has says whether the pixel is in the bitmap.
+func (b bitmap) has(y, x int) bool { return b.words[1+(y+1)*b.row+(x+1)/64]>>((x+1)%64)&1 == 1 }
 
 // skeleton thins a picture's solid until nothing can be removed, giving the same pixels as scikit-image 0.26's skeletonize on a 2-D
 // image: two passes take turns, and each removes at once all pixels whose neighbourhood firstPass or secondPass names. 64 pixels go through
