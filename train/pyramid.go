@@ -41,7 +41,7 @@ func (p Pyramid) Blocks(spec *model.Spec) ([]Block, int, error) {
 				return nil, 0, err
 			}
 			if slices.Contains(names[:i], name) {
-				return nil, 0, fmt.Errorf("the head's features name %s twice at scale %d", name, scale)
+				return nil, 0, fmt.Errorf("head.features and head.whole name %s twice at scale %d: once is enough", name, scale)
 			}
 			out = append(out, Block{Scale: scale, Feature: f, Start: n})
 			n += f.Channels
