@@ -1,6 +1,11 @@
 package eval
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+
+	"samtune/data"
+)
 
 // The eight neighbours clockwise from the upper left, as bits of a neighbourhood code.
 const (
@@ -87,6 +92,24 @@ func TestThinningPasses(t *testing.T) {
 			second := secondPass(plane[0], plane[1], plane[2], plane[3], plane[4], plane[5], plane[6], plane[7])>>bit&1 == 1
 			if first != (table[code]&inFirst != 0) || second != (table[code]&inSecond != 0) {
 				t.Errorf("neighbours %08b: first pass %t, second %t, want %02b", code, first, second, table[code])
+			}
+		}
+	}
+}
+
+// TestSkeletonMovesWithItsMask thins masks of all widths around a word's, once as they are, up to the picture's edges, and once within a
+// larger picture.
+func TestSkeletonMovesWithItsMask(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	for w := 1; w <= 131; w++ {
+		m, moved := randomMask(r, w, 9, 0.8), data.NewMask(w+37, 9+5)
+		for i, v := range m.Pix {
+			moved.Pix[(i/w+2)*moved.Width+i%w+30] = v
+		}
+		got, want := skeletonise(m), skeletonise(moved)
+		for i, v := range got.Pix {
+			if v != want.Pix[(i/w+2)*moved.Width+i%w+30] {
+				t.Fatalf("width %d: the skeleton at x %d, y %d is another in a larger picture", w, i%w, i/w)
 			}
 		}
 	}
