@@ -168,6 +168,11 @@ var ErrDiverged = errors.New("the training diverged")
 
 func isFinite(x float64) bool { return x-x == 0 }
 
+func (f *fit) diverged(what string) error {
+	return fmt.Errorf("%w: %s: take a lower train.lr than %g, a longer train.warmup than %d, or clip the gradient (train.clip)",
+		ErrDiverged, what, f.job.Config.LR, f.job.Config.Warmup)
+}
+
 // step takes one optimiser step, and validates and saves when their turn has come.
 func (f *fit) step() error {
 	c := f.job.Config
@@ -199,14 +204,8 @@ func (f *fit) step() error {
 			s.ScaleInto(grad, float64(together)/float64(c.Batch))
 		}
 		point.GradNorm = f.opt.Step(s, grad, point.LR, c.WeightDecay, c.Clip)
-		finite := isFinite(point.Loss) && isFinite(point.GradNorm)
-		used := point.Step == c.last() || point.Step%c.CheckpointEvery == 0 || point.Step%c.ValidateEvery == 0
-		if finite && used { // else the next step's loss tells
-			finite = isFinite(s.Item(s.Norm(f.opt.flat)))
-		}
-		if !finite {
-			return fmt.Errorf("%w: loss %g, norm of the gradient %g: take a lower train.lr than %g, a longer train.warmup than %d, or clip the gradient (train.clip)",
-				ErrDiverged, point.Loss, point.GradNorm, c.LR, c.Warmup)
+		if !isFinite(point.Loss) || !isFinite(point.GradNorm) {
+			return f.diverged(fmt.Sprintf("loss %g, norm of the gradient %g", point.Loss, point.GradNorm))
 		}
 		return nil
 	})

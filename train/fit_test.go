@@ -309,13 +309,21 @@ func TestDamagedCheckpointIsPassedOver(t *testing.T) {
 }
 
 // TestDivergedTrainingIsSaid trains with a rate at which weights leave the finite numbers, seen by the next loss, or by the weights
-// where no step comes after.
+// where no step comes after, or the run is stopped.
 func TestDivergedTrainingIsSaid(t *testing.T) {
 	m := tiny(t, tensortest.CPU(t))
-	for _, steps := range []int{1, 12} {
+	for _, c := range []struct{ steps, stopAt int }{{1, 0}, {12, 0}, {12, 1}} {
+		steps := c.steps
 		j := tinyJob(t, m, t.TempDir(), t.TempDir())
 		j.Config.Steps, j.Config.LR, j.Config.Warmup = steps, 1e38, 0
-		if _, err := Fit(context.Background(), j); !errors.Is(err, ErrDiverged) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		j.Step = func(p Point, _ int) {
+			if p.Step == c.stopAt {
+				cancel()
+			}
+		}
+		if _, err := Fit(ctx, j); !errors.Is(err, ErrDiverged) {
 			t.Errorf("%d steps: error %v, want ErrDiverged", steps, err)
 		}
 		if found, _, err := j.Store.Latest(); err != nil || found != nil {

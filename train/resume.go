@@ -17,10 +17,14 @@ const (
 	stateFile   = "state.json"
 )
 
-// save writes a checkpoint of the current step, at which one is due or, between two of those, training stops.
+// save writes a checkpoint of the current step, at which one is due or, between two of those, training stops. Weights that are no numbers
+// are not written.
 func (f *fit) save(due bool) error {
 	var weights, moments []checkpoints.Tensor
 	if err := f.dev.Run(func(s *tensor.Scope) error {
+		if !isFinite(s.Item(s.Norm(f.opt.flat))) {
+			return f.diverged(fmt.Sprintf("the weights after step %d are no numbers", f.state.Step))
+		}
 		weights, moments = f.opt.state(s)
 		return nil
 	}); err != nil {

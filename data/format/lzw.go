@@ -150,15 +150,22 @@ func (d *directory) place(tag uint16) (at, count, size int) {
 	return int(begin), int(n), size
 }
 
+// fieldValue reads a field's value of 1, 2 or 4 bytes.
+func fieldValue(order binary.ByteOrder, b []byte, size int) uint32 {
+	switch size {
+	case 1:
+		return uint32(b[0])
+	case 2:
+		return uint32(order.Uint16(b))
+	}
+	return order.Uint32(b)
+}
+
 func (d *directory) values(tag uint16) []uint32 {
 	at, n, size := d.place(tag)
 	out := make([]uint32, n)
 	for i := range out {
-		if size == 2 {
-			out[i] = uint32(d.order.Uint16(d.file[at+2*i:]))
-		} else {
-			out[i] = d.order.Uint32(d.file[at+4*i:])
-		}
+		out[i] = fieldValue(d.order, d.file[at+size*i:], size)
 	}
 	return out
 }

@@ -13,7 +13,6 @@ import (
 	"io"
 
 	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
 )
 
 // reader is a file or its bytes.
@@ -109,7 +108,7 @@ func (s *source) config() (image.Config, error) {
 	case "GIF":
 		c, err = gif.DecodeConfig(r)
 	case "TIFF":
-		c, err = tiff.DecodeConfig(s.file)
+		c, err = s.page.config(s.file)
 	case "BMP":
 		c, err = bmp.DecodeConfig(r)
 	case "PNM":
@@ -120,9 +119,6 @@ func (s *source) config() (image.Config, error) {
 	}
 	if c.Width <= 0 || c.Height <= 0 || c.Width > MaxPixels/c.Height {
 		return c, fmt.Errorf("%w: it claims %d x %d pixels, at most %d are read", ErrUnsupported, c.Width, c.Height, MaxPixels)
-	}
-	if s.kind == "TIFF" && s.page.fax() && c.Width > widestFax {
-		return c, fmt.Errorf("%w: TIFF of fax rows of %d pixels, at most %d are read", ErrUnsupported, c.Width, widestFax)
 	}
 	bits, times := s.density(c)
 	if int64(c.Height)*((int64(c.Width)*bits+7)/8) > times*s.size {

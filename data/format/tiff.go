@@ -80,14 +80,7 @@ func readPage(f io.ReadSeeker) (*tiffPage, error) {
 				return nil, fmt.Errorf("%w: TIFF field %d: %w: copy it again from where you have it", ErrCorrupt, order.Uint16(field), err)
 			}
 		}
-		switch size {
-		case 1:
-			*place = uint32(value[0])
-		case 2:
-			*place = uint32(order.Uint16(value))
-		case 4:
-			*place = order.Uint32(value)
-		}
+		*place = fieldValue(order, value, size)
 	}
 	if p.planar == separatePlanes && p.samples > 1 {
 		return nil, fmt.Errorf("%w: TIFF with colours in planes of their own: convert it with: tiffcp -c lzw -p contig in.tif out.tif", ErrUnsupported)
@@ -137,6 +130,15 @@ func (p *tiffPage) unsupported(what string) error {
 		how = "tiffcp -c lzw -p contig in.tif out.tif"
 	}
 	return fmt.Errorf("%w: TIFF with %s: convert it with: %s", ErrUnsupported, what, how)
+}
+
+// config reads the page's size.
+func (p *tiffPage) config(f io.Reader) (image.Config, error) {
+	c, err := tiff.DecodeConfig(f)
+	if err == nil && p.fax() && c.Width > widestFax {
+		err = fmt.Errorf("%w: TIFF of fax rows of %d pixels, at most %d are read", ErrUnsupported, c.Width, widestFax)
+	}
+	return c, err
 }
 
 // decode reads the page.
