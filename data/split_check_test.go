@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -24,8 +25,9 @@ func TestSplitCheckNamesWhatChanged(t *testing.T) {
 			for i, list := range split.lists() {
 				id := list[len(list)-1].ID
 				kept := *samples[id]
-				image, mask, valid := *kept.Image, *kept.Masks["t"], *kept.Valid
-				image.Pix, mask.Pix, valid.Pix = append([]uint8(nil), image.Pix...), append([]uint8(nil), mask.Pix...), append([]uint8(nil), valid.Pix...)
+				image := Image{Width: kept.Image.Width, Height: kept.Image.Height, Pix: slices.Clone(kept.Image.Pix)}
+				mask, valid := *kept.Masks["t"], *kept.Valid
+				mask.Pix, valid.Pix = slices.Clone(mask.Pix), slices.Clone(valid.Pix)
 				changed := kept
 				changed.Image, changed.Masks, changed.Valid = &image, map[string]*Mask{"t": &mask}, &valid
 				tt.change(&changed)

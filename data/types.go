@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"sync/atomic"
 )
 
 // Errors that a caller branches on; match them with errors.Is.
@@ -25,6 +26,21 @@ var (
 type Image struct {
 	Width, Height int
 	Pix           []uint8
+
+	extremes atomic.Pointer[[2]uint8]
+}
+
+// Extremes returns the least and the largest of all values. They are looked for once: the pixels must not change from then on.
+func (m *Image) Extremes() (low, high uint8) {
+	found := m.extremes.Load()
+	if found == nil {
+		found = &[2]uint8{m.Pix[0], m.Pix[0]}
+		for _, v := range m.Pix {
+			found[0], found[1] = min(found[0], v), max(found[1], v)
+		}
+		m.extremes.Store(found)
+	}
+	return found[0], found[1]
 }
 
 // Mask is a binary map: Pix holds Height rows of Width bytes, each 0 (outside) or 1 (inside).

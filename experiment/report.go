@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"samtune/data"
 	"samtune/eval"
@@ -83,6 +86,9 @@ func (r *Run) write() error {
 		}
 	}
 	var named []report.CaseOverlay // best, median and worst
+	var drawing errgroup.Group
+	drawing.SetLimit(runtime.NumCPU())
+	defer drawing.Wait() // also where a later case can't be looked at
 	for _, o := range report.Pick(r.results, r.rows) {
 		sample, err := r.pictures.get(o.Case)
 		if err != nil {
@@ -95,12 +101,13 @@ func (r *Run) write() error {
 		if o.After, err = r.mask(eval.MethodAfter, o.Case); err != nil {
 			return err
 		}
-		if err := report.WriteOverlay(filepath.Join(r.Dir, OverlaysDir), o); err != nil {
-			return err
-		}
+		drawing.Go(func() error { return report.WriteOverlay(filepath.Join(r.Dir, OverlaysDir), o) })
 		if o.Role != "" {
 			named = append(named, o)
 		}
+	}
+	if err := drawing.Wait(); err != nil {
+		return err
 	}
 	if err := report.Write(r.Dir, report.In(r.Dir), r.results, r.rows); err != nil {
 		return err

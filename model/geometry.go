@@ -136,8 +136,8 @@ func (sp *Spec) Input(s *tensor.Scope, img *data.Image, g Geometry) *tensor.Tens
 			x = s.Flip(x, axes...)
 		}
 		if sp.Normalise == "minmax" {
-			low, high := grey(img.Pix)
-			x = s.MulScalar(s.AddScalar(x, -low), 1/math.Max(high-low, 1e-8))
+			low, high := img.Extremes()
+			x = s.MulScalar(s.AddScalar(x, -float64(low)), 1/math.Max(float64(high-low), 1e-8))
 		}
 		if sp.Normalise == "sam" { // the official code resizes with PIL: across, then down, whole grey values each time
 			x = s.Round(s.UpsampleBilinearAA(x, int64(g.Region.Height), int64(g.Width)))
@@ -183,14 +183,6 @@ func crop(img *data.Image, r Rect) []uint8 {
 		out = append(out, img.Pix[row:row+r.Width*3]...)
 	}
 	return out
-}
-
-func grey(pix []uint8) (low, high float64) {
-	lo, hi := pix[0], pix[0]
-	for _, v := range pix {
-		lo, hi = min(lo, v), max(hi, v)
-	}
-	return float64(lo), float64(hi)
 }
 
 // Restore brings low-resolution logits [B, M, 4*grid, 4*grid] back to the region's own pixels:

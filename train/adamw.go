@@ -3,6 +3,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"samtune/checkpoints"
 	"samtune/internal/tensor"
@@ -76,10 +77,15 @@ func (a *AdamW) Gradient(s *tensor.Scope, loss *tensor.Tensor) *tensor.Tensor {
 			leaves[i] = a.leaves[info.Name]
 		}
 		grads := s.Backward(loss, leaves...)
+		var zeros *tensor.Tensor
 		for i, g := range grads {
-			if g == nil {
-				grads[i] = s.Zeros(tensor.Float32, a.sizes[i])
+			if g != nil {
+				continue
 			}
+			if zeros == nil {
+				zeros = s.Zeros(tensor.Float32, slices.Max(a.sizes))
+			}
+			grads[i] = s.Narrow(zeros, 0, 0, a.sizes[i])
 		}
 		return s.Flatten(grads...)
 	})

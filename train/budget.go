@@ -30,8 +30,9 @@ func (c *EmbeddingCache) begin() {
 	}
 }
 
-// Close ends the use of the folder: what was used may be pruned from then on.
+// Close ends the use of the folder: what was used may be pruned from then on. What a GPU holds is freed.
 func (c *EmbeddingCache) Close() {
+	c.letGo()
 	if c.disk != nil && c.disk.noted != nil {
 		_ = c.disk.noted.End() // it ends with the process at the latest
 	}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -44,9 +45,33 @@ type EmbeddingCache struct {
 	Damaged  int // files that did not verify and were computed again
 	Homeless int // views that Fill left out because the budget had no place for them
 	images   map[string]bool
+	full     int // views to which a batch is filled up; 0: to none
 	disk     *usage
-	mu       sync.Mutex // of all that is counted, while several views are read or encoded
+	held     *held      // nil until a GPU holds some
+	mu       sync.Mutex // of all that is counted or held, while several views are read or encoded
 }
+
+// Warm has a GPU choose its kernels for the batches to come while the caller does other things, and returns what waits for the end of
+// that. What goes wrong here goes wrong again in Fill.
+func (c *EmbeddingCache) Warm(m *model.Model) (wait func()) {
+	if !m.Device().CUDA() {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = m.Device().Run(func(s *tensor.Scope) error {
+			side := int64(m.Spec.ImageSize)
+			_, err := m.EncodeInput(s, s.Zeros(tensor.Float32, int64(c.stack()), 3, side, side), []string{model.Embedding})
+			return err
+		})
+	}()
+	return func() { <-done }
+}
+
+// stack is how many views go through the encoder at a time on a GPU. Batches of fewer are filled up: for each size kernels would be chosen
+// anew, and the last digits of a view's features depend on it.
+func (c *EmbeddingCache) stack() int { return cmp.Or(c.Batch, 8) }
 
 // EncodedImages is how many different pictures went through the encoder.
 func (c *EmbeddingCache) EncodedImages() int { return len(c.images) }
@@ -57,7 +82,7 @@ const cacheVersion = 2
 func (c *EmbeddingCache) Key(m *model.Model, v View, feature string) string {
 	device := "cpu"
 	if m.Device().CUDA() {
-		device = "cuda"
+		device = "cuda 2" // since batches are filled up
 	}
 	encoder := ""
 	if m.Precision != tensor.Float32 {
@@ -117,9 +142,12 @@ func (c *EmbeddingCache) lost(err error) bool {
 // encode sends views, all with the same features, through the encoder together and returns the features of
 // each in the cache's element type.
 func (c *EmbeddingCache) encode(s *tensor.Scope, m *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error) {
-	inputs := make([]*tensor.Tensor, len(wants))
+	inputs := make([]*tensor.Tensor, len(wants), max(len(wants), c.full))
 	for i, w := range wants {
 		inputs[i] = m.Spec.Input(s, w.Sample.Image, w.Geometry)
+	}
+	for len(inputs) < c.full {
+		inputs = append(inputs, inputs[0])
 	}
 	features, err := m.EncodeInput(s, s.Cat(0, inputs...), wants[0].Features)
 	if err != nil {
@@ -241,13 +269,18 @@ func (c *EmbeddingCache) Load(s *tensor.Scope, m *model.Model, v View, features 
 	return out, nil
 }
 
-// loadOne reads a tensor of the cache as float32.
+// loadOne returns a tensor of the cache as float32: the one that a GPU holds, or what is read.
 func (c *EmbeddingCache) loadOne(s *tensor.Scope, path, name string) (*tensor.Tensor, error) {
+	if t := c.holding(path); t != nil {
+		return s.ToDType(t, tensor.Float32), nil
+	}
 	var out *tensor.Tensor
 	err := c.read(path, name, c.element(), func(shape []int64, data []byte) error {
 		out = s.Block(func(s *tensor.Scope) *tensor.Tensor {
 			t := s.Load(c.DType, shape, func(dst []byte) error { copy(dst, data); return nil })
-			return s.ToDType(t, tensor.Float32)
+			out := s.ToDType(t, tensor.Float32)
+			c.hold(s, path, t)
+			return out
 		})
 		return nil
 	})

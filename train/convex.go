@@ -2,7 +2,9 @@ package train
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 
 	"samtune/internal/tensor"
 )
@@ -68,8 +70,8 @@ type convex struct {
 	passed func()                                                   // called after each picture of a pass
 	stride int                                                      // every stride-th pixel is looked at
 
-	held  map[hold]*tensor.Tensor // matrices that stay in memory between passes; kept
-	bytes int64                   // that they take
+	held map[hold]*tensor.Tensor // matrices that stay in memory between passes; kept
+	room int64                   // bytes that they may still take
 }
 
 // hold is a picture's matrix at a stride.
@@ -87,7 +89,7 @@ const (
 	tolerance = 1e-8      // of the loss: a problem whose next step promises less is solved
 	memory    = 8         // steps that L-BFGS remembers
 	atOnce    = 32        // problems that are solved together: each holds a factor of features^2 numbers
-	heldBytes = 128 << 20 // matrices up to this size stay in memory, the others are read again for each pass
+	heldBytes = 128 << 20 // matrices up to this size stay in a CPU's memory, the others are read again for each pass
 	perPass   = 64        // problems that go through a picture's matrix together, which bounds the memory
 	coarse    = 8         // the common point is sought on every eighth pixel
 	jitter    = 1e-9      // on the Hessian's diagonal, for features that are the same everywhere
@@ -320,11 +322,8 @@ func add(a []float64, factor float64, b []float64) {
 
 // release frees the matrices that were held.
 func (c *convex) release() {
-	for k, t := range c.held {
-		c.freeAll([]*tensor.Tensor{t})
-		delete(c.held, k)
-	}
-	c.bytes = 0
+	c.freeAll(slices.Collect(maps.Values(c.held)))
+	c.held = nil
 }
 
 func (c *convex) freeAll(ts []*tensor.Tensor) {

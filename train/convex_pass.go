@@ -77,12 +77,12 @@ func (c *convex) matrix(s *tensor.Scope, image int) (*tensor.Tensor, error) {
 	if c.stride > 1 {
 		x = s.Contiguous(s.Stride(x, 1, 0, int64(c.stride)))
 	}
-	if size := 4 * tensor.Numel(x.Shape()); c.bytes+size <= heldBytes {
-		if c.held == nil {
-			c.held = map[hold]*tensor.Tensor{}
-		}
+	if c.held == nil {
+		c.held, c.room = map[hold]*tensor.Tensor{}, max(heldBytes, roomOn(s))
+	}
+	if size := 4 * tensor.Numel(x.Shape()); size <= c.room {
 		c.held[at] = s.Keep(x)
-		c.bytes += size
+		c.room -= size
 	}
 	return x, nil
 }

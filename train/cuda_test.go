@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"samtune/checkpoints"
@@ -53,6 +54,45 @@ func TestCUDARepeats(t *testing.T) {
 			}
 			sameContent(t, fmt.Sprint("second run, encoder in ", precision), got, want)
 		}
+	}
+}
+
+// TestCUDAHeld compares the features that a GPU holds with those that are read, and has them freed.
+func TestCUDAHeld(t *testing.T) {
+	m := lite(t, tensortest.GPU(t))
+	dir := t.TempDir()
+	features := []string{model.Embedding, model.Stage0, model.Stage1}
+	want := Want{View: Whole(m, picture(1)), Features: features}
+	before := tensor.Live()
+	var got [2]map[string][]float32
+	for i := range got {
+		c := &EmbeddingCache{Dir: dir, DType: tensor.Float16}
+		if err := c.Fill(context.Background(), m, []Want{want}, func(int) {}, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if held := tensor.Live() - before; i == 0 && held != int64(len(features)) {
+			t.Errorf("%d features are held, want %d", held, len(features))
+		}
+		if err := m.Device().Run(func(s *tensor.Scope) error {
+			tensors, err := c.Load(s, m, want.View, features)
+			got[i] = map[string][]float32{}
+			for name, x := range tensors {
+				got[i][name] = s.Float32s(x)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if held := tensor.Live() - before; held != int64(len(features)) {
+			t.Errorf("after they were used %d features are held, want %d", held, len(features))
+		}
+		c.Close()
+		if left := tensor.Live() - before; left != 0 {
+			t.Errorf("%d tensors are left when the cache is closed", left)
+		}
+	}
+	if !reflect.DeepEqual(got[0], got[1]) {
+		t.Error("features that were held and features that were read differ")
 	}
 }
 

@@ -90,7 +90,8 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 	defer locks.Close()
 	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done, encode: c.encode}
 	if m.Device().CUDA() {
-		f.stack, f.batch = true, cmp.Or(f.batch, 8)
+		f.stack, f.batch = true, c.stack()
+		c.full = f.batch
 	} else {
 		f.batch = cmp.Or(f.batch, m.Together())
 	}
@@ -157,20 +158,20 @@ func (f *filling) add(ctx context.Context, w Want) error {
 		f.done()
 		return nil
 	}
-	if f.stack && len(f.missing) > 0 && !slices.Equal(f.missing[0].Features, w.Features) {
-		if err := f.flush(ctx); err != nil {
-			return err
-		}
-	}
 	if f.missing = append(f.missing, w); len(f.missing) >= f.full() {
 		return f.flush(ctx)
 	}
 	return nil
 }
 
-// full is how many views are gathered before they go through the encoder: some for each thread, or some batches, so that nothing waits for
-// long.
-func (f *filling) full() int { return 4 * f.batch }
+// full is how many views are gathered before they go through the encoder: some for each thread, so that nothing waits for long, or so many
+// batches that few of them have to be filled up.
+func (f *filling) full() int {
+	if f.stack {
+		return 32 * f.batch
+	}
+	return 4 * f.batch
+}
 
 // flush sends what is missing through the encoder: as many at a time as a batch has, or where that runs out of memory fewer.
 func (f *filling) flush(ctx context.Context) error {
@@ -178,6 +179,9 @@ func (f *filling) flush(ctx context.Context) error {
 		err := f.pass(ctx)
 		if n := min(f.batch, len(f.missing)); n > 1 && errors.Is(err, tensor.ErrMemory) {
 			f.batch = (n + 1) / 2
+			if f.stack {
+				f.c.full = f.batch
+			}
 			if f.c.Smaller != nil {
 				f.c.Smaller(f.batch)
 			}
@@ -197,11 +201,7 @@ func (f *filling) flush(ctx context.Context) error {
 // pass sends views through the encoder: stacked, or each on a thread of its own. What is written is no longer missing, also where another
 // view fails.
 func (f *filling) pass(ctx context.Context) error {
-	size := 1
-	if f.stack {
-		size = f.batch
-	}
-	groups := slices.Collect(slices.Chunk(f.missing, size))
+	groups := f.groups()
 	written := make([]bool, len(groups))
 	var err error
 	if f.stack {
@@ -232,8 +232,28 @@ func (f *filling) pass(ctx context.Context) error {
 	return err
 }
 
+// groups are what goes through the encoder together of what is missing: batches of one kind, or one view each.
+func (f *filling) groups() [][]Want {
+	if !f.stack {
+		return slices.Collect(slices.Chunk(f.missing, 1))
+	}
+	var kinds [][]Want // by features
+	for _, w := range f.missing {
+		i := slices.IndexFunc(kinds, func(kind []Want) bool { return slices.Equal(kind[0].Features, w.Features) })
+		if i < 0 {
+			i, kinds = len(kinds), append(kinds, nil)
+		}
+		kinds[i] = append(kinds[i], w)
+	}
+	var groups [][]Want
+	for _, kind := range kinds {
+		groups = slices.AppendSeq(groups, slices.Chunk(kind, f.batch))
+	}
+	return groups
+}
+
 // writing bounds the batches that wait for the disk.
-const writing = 4
+const writing = 8
 
 // inTurn encodes one group after the other; meanwhile the next one's pictures are read and the features of those before are written. More
 // threads that give a GPU work would each choose its kernels for themselves, which takes longer than a small job.
@@ -290,11 +310,10 @@ func open(group []Want) ([]Want, error) {
 // encoded is a feature on its way to the disk.
 type encoded struct {
 	path, name string
-	shape      []int64
-	data       []byte
+	host       *tensor.Tensor // kept
 }
 
-// group sends views through the encoder as one.
+// group sends views through the encoder as one. The features are write's to drop.
 func (f *filling) group(s *tensor.Scope, wants []Want) ([]encoded, error) {
 	out, err := f.encode(s, f.m, wants)
 	if err != nil {
@@ -303,16 +322,26 @@ func (f *filling) group(s *tensor.Scope, wants []Want) ([]encoded, error) {
 	var features []encoded
 	for i, w := range wants {
 		for _, name := range w.Features {
-			features = append(features, encoded{f.c.path(f.c.Key(f.m, w.View, name)), name, out[i][name].Shape(), s.Bytes(out[i][name])})
+			path, t := f.c.path(f.c.Key(f.m, w.View, name)), s.Contiguous(out[i][name])
+			features = append(features, encoded{path, name, s.Host(t)})
+			f.c.hold(s, path, t)
 		}
+	}
+	for _, e := range features {
+		s.Keep(e.host)
 	}
 	return features, nil
 }
 
 // write writes the features of some views, who are done then.
 func (f *filling) write(wants []Want, features []encoded) error {
+	defer func() {
+		for _, e := range features {
+			e.host.Drop()
+		}
+	}()
 	for _, e := range features {
-		if err := f.c.write(e.path, e.name, f.c.element(), e.shape, e.data); err != nil {
+		if err := f.c.write(e.path, e.name, f.c.element(), e.host.Shape(), e.host.Memory()); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -154,5 +155,59 @@ func TestBatchesBeforeOneThatFailsAreKept(t *testing.T) {
 	}
 	if err := f.flush(context.Background()); !errors.Is(err, errGone) || done != 2 || c.Encoded != 2 || len(f.missing) != 4 {
 		t.Errorf("error %v, %d done, %d encoded, %d missing: want that of the picture, the two before it done, and the others missing", err, done, c.Encoded, len(f.missing))
+	}
+}
+
+// TestBatchesAreOfOneKind gathers views of two kinds, as they come by turns, into batches.
+func TestBatchesAreOfOneKind(t *testing.T) {
+	f := &filling{stack: true, batch: 2}
+	for i := range 7 {
+		w := Want{View: View{Image: fmt.Sprint(i)}, Features: []string{model.Stage0}}
+		if i%2 == 1 {
+			w.Features = []string{model.Stage0, model.Embedding}
+		}
+		f.missing = append(f.missing, w)
+	}
+	var got []string
+	for _, group := range f.groups() {
+		text := ""
+		for _, w := range group {
+			if !slices.Equal(w.Features, group[0].Features) {
+				t.Errorf("%v beside %v in a batch", w.Features, group[0].Features)
+			}
+			text += w.Image
+		}
+		got = append(got, text)
+	}
+	if want := []string{"02", "46", "13", "5"}; !slices.Equal(got, want) {
+		t.Errorf("batches %v, want %v", got, want)
+	}
+}
+
+// TestBatchIsFilledUp encodes a view alone and in a batch that is filled up.
+func TestBatchIsFilledUp(t *testing.T) {
+	m := lite(t, tensortest.CPU(t))
+	want := Want{View: Whole(m, picture(1)), Features: []string{model.Embedding}}
+	var got [2][]float32
+	for i, full := range []int{0, 3} {
+		c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float32, full: full}
+		if err := m.Device().Run(func(s *tensor.Scope) error {
+			out, err := c.encode(s, m, []Want{want})
+			if err != nil {
+				return err
+			}
+			if len(out) != 1 || c.Encoded != 1 {
+				t.Errorf("%d results and %d views counted, want 1", len(out), c.Encoded)
+			}
+			got[i] = s.Float32s(out[0][model.Embedding])
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, v := range got[0] {
+		if math.Abs(float64(v-got[1][i])) > 1e-4 {
+			t.Fatalf("number %d is %g alone and %g in a batch", i, v, got[1][i])
+		}
 	}
 }

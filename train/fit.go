@@ -87,7 +87,8 @@ type fit struct {
 	opt     *AdamW
 	prompts map[[2]int]model.EncodedPrompts // by the size of a view within the input: computed once
 	state   state
-	saved   int // step of the checkpoint that was written or read last
+	saved   int        // step of the checkpoint that was begun or read last
+	saving  chan error // what becomes of the one that is being written; nil: none is
 	resumed []int
 	log     *trainLog
 
@@ -117,6 +118,7 @@ func Fit(ctx context.Context, job *Job) (*Result, error) {
 		return nil, err
 	}
 	defer f.log.close()
+	defer func() { _ = f.written() }() // another error came first
 	for f.state.Step < job.Config.last() {
 		if err := ctx.Err(); err != nil {
 			return nil, f.stop(err)
@@ -148,13 +150,11 @@ func (f *fit) start() error {
 	p := f.job.Predictor
 	err := f.dev.Run(func(s *tensor.Scope) (err error) {
 		f.opt, err = NewAdamW(s, p.Decoder.Trainable(), p.Model.Weights().With(p.Decoder.Initial(s)))
+		f.kept, f.room = map[keptView]example{}, roomOn(s)
 		return err
 	})
 	if err != nil {
 		return err
-	}
-	if g, err := f.dev.GPU(); err == nil {
-		f.kept, f.room = map[keptView]example{}, g.Free/4
 	}
 	if err := f.resume(); err != nil {
 		return err
@@ -271,6 +271,9 @@ func (f *fit) validate() (eval.Float, error) {
 
 // finish returns the best step's weights.
 func (f *fit) finish() (*Result, error) {
+	if err := f.written(); err != nil {
+		return nil, err
+	}
 	validation, err := f.log.validation()
 	if err != nil {
 		return nil, err

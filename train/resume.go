@@ -17,8 +17,8 @@ const (
 	stateFile   = "state.json"
 )
 
-// save writes a checkpoint of the current step, at which one is due or, between two of those, training stops. Weights that are no numbers
-// are not written.
+// save begins to write a checkpoint of the current step, at which one is due or, between two of those, training stops; the next steps are
+// taken meanwhile. Weights that are no numbers are not written.
 func (f *fit) save(due bool) error {
 	var weights, moments []checkpoints.Tensor
 	if err := f.dev.Run(func(s *tensor.Scope) error {
@@ -41,11 +41,29 @@ func (f *fit) save(due bool) error {
 		optimFile:   func(w io.Writer) error { return checkpoints.EncodeSafetensors(w, nil, moments) },
 		stateFile:   func(w io.Writer) error { _, err := w.Write(append(state, '\n')); return err },
 	}
-	f.saved = f.state.Step
-	if !due {
-		return f.job.Store.SaveBetween(f.state.Step, files)
+	if err := f.written(); err != nil {
+		return err
 	}
-	return f.job.Store.Save(f.state.Step, f.state.Step == f.state.BestStep, files)
+	step, best, saving := f.state.Step, f.state.Step == f.state.BestStep, make(chan error, 1)
+	f.saved, f.saving = step, saving
+	go func() {
+		if due {
+			saving <- f.job.Store.Save(step, best, files)
+		} else {
+			saving <- f.job.Store.SaveBetween(step, files)
+		}
+	}()
+	return nil
+}
+
+// written waits for the checkpoint that is being written, if there is one.
+func (f *fit) written() error {
+	if f.saving == nil {
+		return nil
+	}
+	err := <-f.saving
+	f.saving = nil
+	return err
 }
 
 // stop saves a checkpoint because the run is interrupted and returns why.
@@ -54,6 +72,9 @@ func (f *fit) stop(why error) error {
 		if err := f.save(false); err != nil {
 			return err
 		}
+	}
+	if err := f.written(); err != nil {
+		return err
 	}
 	return fmt.Errorf("stopped at step %d of %d, with a checkpoint: the same command goes on from there: %w", f.state.Step, f.job.Config.Steps, why)
 }

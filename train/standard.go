@@ -85,7 +85,10 @@ func (r *running) result() *moments {
 // moments computes them from the features of every view, each cell weighed with the valid pixels that are
 // interpolated from it.
 func (h *HeadFeatures) moments(s *tensor.Scope, sample *data.Sample, n int) (*moments, error) {
-	m := newMoments(n)
+	var sums [3]*tensor.Tensor // of features, of their squares and of the weights, each [n]
+	for i := range sums {
+		sums[i] = s.Zeros(tensor.Float64, int64(n))
+	}
 	err := h.visit(s, sample, func(s *tensor.Scope, v headView) {
 		r := v.Geometry.Region
 		inside := region(sample.Valid, r)
@@ -101,19 +104,16 @@ func (h *HeadFeatures) moments(s *tensor.Scope, sample *data.Sample, n int) (*mo
 				cells[side] = s.Reshape(v.Geometry.Gather(s, pixels, side), -1, 1)
 			}
 			f := s.Reshape(v.features[b.Feature.Name], int64(b.Feature.Channels), -1)
-			first := s.Float64s(s.Matmul(f, cells[side]))
-			second := s.Float64s(s.Matmul(s.Mul(f, f), cells[side]))
-			weight := s.Float64s(s.Sum(cells[side]))[0]
-			for i := range first {
-				m.sum[b.Start+i] += first[i]
-				m.squares[b.Start+i] += second[i]
-				m.total[b.Start+i] += weight
+			for i, t := range []*tensor.Tensor{s.Matmul(f, cells[side]), s.Matmul(s.Mul(f, f), cells[side]), s.Sum(cells[side])} {
+				part := s.Narrow(sums[i], 0, int64(b.Start), int64(b.Feature.Channels))
+				s.AddInto(part, s.ToDType(s.Reshape(t, -1), tensor.Float64))
 			}
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
+	m := running{s.Float64s(sums[0]), s.Float64s(sums[1]), s.Float64s(sums[2])}
 	return m.result(), nil
 }
 

@@ -95,74 +95,6 @@ func (s *Scope) Full(v float64, shape ...int64) *Tensor {
 	})
 }
 
-// FromFloat32 copies values in row-major order into a tensor of the given shape.
-func (s *Scope) FromFloat32(values []float32, shape ...int64) *Tensor {
-	return s.fromMemory("from float32", Float32, len(values), unsafe.Pointer(unsafe.SliceData(values)), shape)
-}
-
-// FromInt64 copies values in row-major order into a tensor of the given shape.
-func (s *Scope) FromInt64(values []int64, shape ...int64) *Tensor {
-	return s.fromMemory("from int64", Int64, len(values), unsafe.Pointer(unsafe.SliceData(values)), shape)
-}
-
-// FromUint8 copies values in row-major order into a tensor of the given shape.
-func (s *Scope) FromUint8(values []uint8, shape ...int64) *Tensor {
-	return s.fromMemory("from uint8", Uint8, len(values), unsafe.Pointer(unsafe.SliceData(values)), shape)
-}
-
-func (s *Scope) fromMemory(op string, dtype DType, n int, data unsafe.Pointer, shape []int64) *Tensor {
-	s.dims(op, shape)
-	if Numel(shape) != int64(n) {
-		s.Fail(fmt.Errorf("%s: %d values for shape %v", op, n, shape))
-	}
-	if n == 0 {
-		return s.Zeros(dtype, shape...)
-	}
-	t := s.own(op, lib.AtTensorOfData(data, shape, uint(len(shape)), uint(dtype.Size()), int(dtype)))
-	return s.ToDevice(t)
-}
-
-// Load returns a tensor of the given type and shape whose row-major little-endian bytes read writes
-// straight into libtorch's memory. Shape [] becomes [1].
-func (s *Scope) Load(dtype DType, shape []int64, read func(dst []byte) error) *Tensor {
-	if len(shape) == 0 {
-		shape = []int64{1}
-	}
-	t := s.made("load", func(o *lib.Ctensor) { lib.AtgZeros(o, shape, len(shape), int32(dtype), -1) })
-	if n := Numel(shape) * dtype.Size(); n > 0 {
-		if err := read(unsafe.Slice((*byte)(dataPointer(t)), n)); err != nil {
-			s.Fail(err)
-		}
-	}
-	return s.ToDevice(t)
-}
-
-// Bytes returns a copy of t's elements, row-major and little-endian.
-func (s *Scope) Bytes(t *Tensor) []byte {
-	out := make([]byte, Numel(t.Shape())*t.DType().Size())
-	if len(out) == 0 {
-		return out
-	}
-	inner := &Scope{dev: s.dev}
-	defer inner.close()
-	host := inner.Contiguous(inner.to(t, -1))
-	copy(out, unsafe.Slice((*byte)(dataPointer(host)), len(out)))
-	return out
-}
-
-// Float32s returns a copy of t's elements as float32, row-major.
-func (s *Scope) Float32s(t *Tensor) []float32 {
-	out := make([]float32, Numel(t.Shape()))
-	if len(out) == 0 {
-		return out
-	}
-	inner := &Scope{dev: s.dev}
-	defer inner.close()
-	host := inner.Contiguous(inner.ToDType(inner.to(t, -1), Float32))
-	copy(out, unsafe.Slice((*float32)(dataPointer(host)), len(out)))
-	return out
-}
-
 // Item returns the only element of t.
 func (s *Scope) Item(t *Tensor) float64 {
 	if n := Numel(t.Shape()); n != 1 {
@@ -184,18 +116,6 @@ func (t *Tensor) Shape() []int64 {
 
 // DType returns the type of the tensor's elements.
 func (t *Tensor) DType() DType { return DType(lib.AtScalarType(t.c)) }
-
-// ToDevice returns t on the scope's device.
-func (s *Scope) ToDevice(t *Tensor) *Tensor {
-	if int(lib.AtDevice(t.c)) == s.dev.index {
-		return t
-	}
-	return s.to(t, s.dev.index)
-}
-
-func (s *Scope) to(t *Tensor, device int) *Tensor {
-	return s.made("to device", func(o *lib.Ctensor) { lib.AtgTo(o, t.c, int32(device)) })
-}
 
 // ToDType returns t with its elements converted.
 func (s *Scope) ToDType(t *Tensor, dtype DType) *Tensor {

@@ -31,22 +31,24 @@ type GPU struct {
 }
 
 // GPU asks the driver about the device. The error wraps ErrDevice where it is none, or does not say.
-func (d *Device) GPU() (GPU, error) {
-	var g GPU
+func (d *Device) GPU() (g GPU, err error) {
+	err = d.Run(func(s *Scope) (err error) { g, err = s.GPU(); return err })
+	return g, err
+}
+
+// GPU is Device.GPU inside of Run.
+func (s *Scope) GPU() (g GPU, err error) {
+	d := s.dev
 	if !d.CUDA() {
 		return g, fmt.Errorf("%w: %s is no GPU", ErrDevice, d)
 	}
-	err := d.Run(func(*Scope) error {
-		var name [256]C.char
-		var free, total C.size_t
-		if code := C.gpu_name(C.int(d.index), &name[0], C.int(len(name))); code != 0 {
-			return fmt.Errorf("%w: the driver does not name %s (code %d)", ErrDevice, d, code)
-		}
-		if code := C.gpu_memory(C.int(d.index), &free, &total); code != 0 {
-			return fmt.Errorf("%w: the driver does not tell the memory of %s (code %d)", ErrDevice, d, code)
-		}
-		g = GPU{C.GoString(&name[0]), int64(free), int64(total)}
-		return nil
-	})
-	return g, err
+	var name [256]C.char
+	var free, total C.size_t
+	if code := C.gpu_name(C.int(d.index), &name[0], C.int(len(name))); code != 0 {
+		return g, fmt.Errorf("%w: the driver does not name %s (code %d)", ErrDevice, d, code)
+	}
+	if code := C.gpu_memory(C.int(d.index), &free, &total); code != 0 {
+		return g, fmt.Errorf("%w: the driver does not tell the memory of %s (code %d)", ErrDevice, d, code)
+	}
+	return GPU{C.GoString(&name[0]), int64(free), int64(total)}, nil
 }
