@@ -76,7 +76,6 @@ type Run struct {
 	hash     string // of all that decides the result
 	config   string // hash of the settings alone
 	cache    *train.EmbeddingCache
-	warm     func()       // waits for the end of what a GPU does beside the setting up; may be nil
 	prior    *train.Prior // the convex head of this run, for the decoder that corrects it
 	results  *eval.Results
 	along    []Draw                // that the convex head is fitted with, this run among them; empty: it is fitted alone
@@ -166,7 +165,7 @@ func (r *Run) open() error {
 	if err := r.load(spec, cfg.Weights, cfg.Cache.Dir, r.bench.Name); err != nil {
 		return err
 	}
-	r.warm = r.cache.Warm(r.model)
+	r.cache.Warm(r.model)
 	return nil
 }
 
@@ -373,9 +372,6 @@ func (r *Run) finish() error {
 }
 
 func (r *Run) close() {
-	if r.warm != nil {
-		r.warm()
-	}
 	if r.cache != nil {
 		r.cache.Close()
 	}

@@ -32,6 +32,7 @@ func (c *EmbeddingCache) begin() {
 
 // Close ends the use of the folder: what was used may be pruned from then on. What a GPU holds is freed.
 func (c *EmbeddingCache) Close() {
+	c.warming.Wait()
 	c.letGo()
 	if c.disk != nil && c.disk.noted != nil {
 		_ = c.disk.noted.End() // it ends with the process at the latest

@@ -46,27 +46,25 @@ type EmbeddingCache struct {
 	Homeless int // views that Fill left out because the budget had no place for them
 	images   map[string]bool
 	full     int // views to which a batch is filled up; 0: to none
+	warming  sync.WaitGroup
 	disk     *usage
 	held     *held      // nil until a GPU holds some
 	mu       sync.Mutex // of all that is counted or held, while several views are read or encoded
 }
 
-// Warm has a GPU choose its kernels for the batches to come while the caller does other things, and returns what waits for the end of
-// that. What goes wrong here goes wrong again in Fill.
-func (c *EmbeddingCache) Warm(m *model.Model) (wait func()) {
+// Warm has a GPU choose its kernels for the batches to come while the caller does other things; Close waits for the end of that.
+// What goes wrong here goes wrong again in Fill.
+func (c *EmbeddingCache) Warm(m *model.Model) {
 	if !m.Device().CUDA() {
-		return func() {}
+		return
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	c.warming.Go(func() {
 		_ = m.Device().Run(func(s *tensor.Scope) error {
 			side := int64(m.Spec.ImageSize)
 			_, err := m.EncodeInput(s, s.Zeros(tensor.Float32, int64(c.stack()), 3, side, side), []string{model.Embedding})
 			return err
 		})
-	}()
-	return func() { <-done }
+	})
 }
 
 // stack is how many views go through the encoder at a time on a GPU. Batches of fewer are filled up: for each size kernels would be chosen

@@ -4,7 +4,7 @@ package tensor
 #include <stdbool.h>
 #include <stdint.h>
 
-char *samtune_pinned(void **, const int64_t *, int, int);
+char *samtune_empty(void **, const int64_t *, int, int, bool);
 char *samtune_upload(void **, void *, int);
 char *samtune_host(void **, void *, bool);
 */
@@ -22,6 +22,7 @@ import (
 // pinnedBytes is the most of a tensor that goes between a GPU and the host by way of pinned memory: libtorch never gives that back.
 const pinnedBytes = 64 << 20
 
+// pinned says whether such a tensor goes by way of pinned memory.
 func (s *Scope) pinned(dtype DType, shape []int64) bool {
 	return s.dev.CUDA() && Numel(shape)*dtype.Size() <= pinnedBytes
 }
@@ -51,18 +52,11 @@ func (s *Scope) fromMemory(op string, dtype DType, n int, data unsafe.Pointer, s
 	if Numel(shape) != int64(n) {
 		s.Fail(fmt.Errorf("%s: %d values for shape %v", op, n, shape))
 	}
-	if n == 0 {
-		return s.Zeros(dtype, shape...)
-	}
-	if !s.pinned(dtype, shape) {
-		return s.ToDevice(s.own(op, lib.AtTensorOfData(data, shape, uint(len(shape)), uint(dtype.Size()), int(dtype))))
-	}
-	bytes := int64(n) * dtype.Size()
-	return s.Load(dtype, shape, func(dst []byte) error { copy(dst, unsafe.Slice((*byte)(data), bytes)); return nil })
+	return s.Load(dtype, shape, func(dst []byte) error { copy(dst, unsafe.Slice((*byte)(data), len(dst))); return nil })
 }
 
-// Load returns a tensor of the given type and shape whose row-major little-endian bytes read writes, all of them,
-// straight into libtorch's memory. Shape [] becomes [1].
+// Load returns a tensor of the given type and shape whose row-major little-endian bytes read writes straight into libtorch's
+// memory, where it finds what was there. Shape [] becomes [1].
 func (s *Scope) Load(dtype DType, shape []int64, read func(dst []byte) error) *Tensor {
 	if len(shape) == 0 {
 		shape = []int64{1}
@@ -70,14 +64,9 @@ func (s *Scope) Load(dtype DType, shape []int64, read func(dst []byte) error) *T
 	if Numel(shape) == 0 {
 		return s.Zeros(dtype, shape...)
 	}
-	var t *Tensor
-	if s.pinned(dtype, shape) {
-		t = s.fused("load", func(out *unsafe.Pointer) *C.char {
-			return C.samtune_pinned(out, (*C.int64_t)(unsafe.Pointer(&shape[0])), C.int(len(shape)), C.int(dtype))
-		})
-	} else {
-		t = s.made("load", func(o *lib.Ctensor) { lib.AtgZeros(o, shape, len(shape), int32(dtype), -1) })
-	}
+	t := s.fused("load", func(out *unsafe.Pointer) *C.char {
+		return C.samtune_empty(out, (*C.int64_t)(unsafe.Pointer(&shape[0])), C.int(len(shape)), C.int(dtype), C.bool(s.pinned(dtype, shape)))
+	})
 	if err := read(unsafe.Slice((*byte)(dataPointer(t)), Numel(shape)*dtype.Size())); err != nil {
 		s.Fail(err)
 	}
