@@ -320,15 +320,17 @@ func (f *filling) group(s *tensor.Scope, wants []Want) ([]encoded, error) {
 		return nil, err
 	}
 	var features []encoded
+	var made []*tensor.Tensor
 	for i, w := range wants {
 		for _, name := range w.Features {
-			path, t := f.c.path(f.c.Key(f.m, w.View, name)), s.Contiguous(out[i][name])
-			features = append(features, encoded{path, name, s.Host(t)})
-			f.c.hold(s, path, t)
+			t := s.Contiguous(out[i][name])
+			made = append(made, t)
+			features = append(features, encoded{f.c.path(f.c.Key(f.m, w.View, name)), name, s.Host(t)})
 		}
 	}
-	for _, e := range features {
+	for i, e := range features { // nothing is held of a batch that runs out of memory: a smaller one has other last digits
 		s.Keep(e.host)
+		f.c.hold(s, e.path, made[i])
 	}
 	return features, nil
 }
