@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sync/atomic"
 )
 
@@ -34,10 +35,7 @@ type Image struct {
 func (m *Image) Extremes() (low, high uint8) {
 	found := m.extremes.Load()
 	if found == nil {
-		found = &[2]uint8{m.Pix[0], m.Pix[0]}
-		for _, v := range m.Pix {
-			found[0], found[1] = min(found[0], v), max(found[1], v)
-		}
+		found = &[2]uint8{slices.Min(m.Pix), slices.Max(m.Pix)}
 		m.extremes.Store(found)
 	}
 	return found[0], found[1]

@@ -45,7 +45,6 @@ type EmbeddingCache struct {
 	Damaged  int // files that did not verify and were computed again
 	Homeless int // views that Fill left out because the budget had no place for them
 	images   map[string]bool
-	full     int // views to which a batch is filled up; 0: to none
 	warming  sync.WaitGroup
 	disk     *usage
 	held     *held      // nil until a GPU holds some
@@ -138,13 +137,13 @@ func (c *EmbeddingCache) lost(err error) bool {
 }
 
 // encode sends views, all with the same features, through the encoder together and returns the features of
-// each in the cache's element type.
-func (c *EmbeddingCache) encode(s *tensor.Scope, m *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error) {
-	inputs := make([]*tensor.Tensor, len(wants), max(len(wants), c.full))
+// each in the cache's element type. A batch of fewer than full is filled up.
+func (c *EmbeddingCache) encode(s *tensor.Scope, m *model.Model, wants []Want, full int) ([]map[string]*tensor.Tensor, error) {
+	inputs := make([]*tensor.Tensor, len(wants), max(len(wants), full))
 	for i, w := range wants {
 		inputs[i] = m.Spec.Input(s, w.Sample.Image, w.Geometry)
 	}
-	for len(inputs) < c.full {
+	for len(inputs) < full {
 		inputs = append(inputs, inputs[0])
 	}
 	features, err := m.EncodeInput(s, s.Cat(0, inputs...), wants[0].Features)
@@ -245,7 +244,7 @@ func (c *EmbeddingCache) Load(s *tensor.Scope, m *model.Model, v View, features 
 	var err error
 	encoded := s.BlockN(func(s *tensor.Scope) []*tensor.Tensor {
 		var made []map[string]*tensor.Tensor
-		if made, err = c.encode(s, m, []Want{{View: v, Features: missing}}); err != nil {
+		if made, err = c.encode(s, m, []Want{{View: v, Features: missing}}, 1); err != nil {
 			return nil
 		}
 		tensors := make([]*tensor.Tensor, len(missing))

@@ -71,7 +71,7 @@ type convex struct {
 	stride int                                                      // every stride-th pixel is looked at
 
 	held map[hold]*tensor.Tensor // matrices that stay in memory between passes; kept
-	room int64                   // bytes that they may still take
+	room room                    // for them
 }
 
 // hold is a picture's matrix at a stride.

@@ -80,9 +80,8 @@ func (c *convex) matrix(s *tensor.Scope, image int) (*tensor.Tensor, error) {
 	if c.held == nil {
 		c.held, c.room = map[hold]*tensor.Tensor{}, max(heldBytes, roomOn(s))
 	}
-	if size := 4 * tensor.Numel(x.Shape()); size <= c.room {
-		c.held[at] = s.Keep(x)
-		c.room -= size
+	if c.room.keep(s, x) {
+		c.held[at] = x
 	}
 	return x, nil
 }

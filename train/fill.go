@@ -91,7 +91,6 @@ func (c *EmbeddingCache) Fill(ctx context.Context, m *model.Model, wants []Want,
 	f := &filling{c: c, m: m, locks: locks, batch: c.Batch, done: done, encode: c.encode}
 	if m.Device().CUDA() {
 		f.stack, f.batch = true, c.stack()
-		c.full = f.batch
 	} else {
 		f.batch = cmp.Or(f.batch, m.Together())
 	}
@@ -136,7 +135,7 @@ type filling struct {
 	missing []Want // locked, to go through the encoder
 	done    func()
 	mu      sync.Mutex // of locks and done, while several views are under way
-	encode  func(s *tensor.Scope, m *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error)
+	encode  func(s *tensor.Scope, m *model.Model, wants []Want, full int) ([]map[string]*tensor.Tensor, error)
 }
 
 // add takes a view that is locked.
@@ -177,11 +176,12 @@ func (f *filling) full() int {
 func (f *filling) flush(ctx context.Context) error {
 	for len(f.missing) > 0 {
 		err := f.pass(ctx)
-		if n := min(f.batch, len(f.missing)); n > 1 && errors.Is(err, tensor.ErrMemory) {
+		n := f.batch // also of a batch that was filled up
+		if !f.stack {
+			n = min(n, len(f.missing))
+		}
+		if n > 1 && errors.Is(err, tensor.ErrMemory) {
 			f.batch = (n + 1) / 2
-			if f.stack {
-				f.c.full = f.batch
-			}
 			if f.c.Smaller != nil {
 				f.c.Smaller(f.batch)
 			}
@@ -232,10 +232,18 @@ func (f *filling) pass(ctx context.Context) error {
 	return err
 }
 
+// size is how many views go through the encoder together.
+func (f *filling) size() int {
+	if f.stack {
+		return f.batch
+	}
+	return 1
+}
+
 // groups are what goes through the encoder together of what is missing: batches of one kind, or one view each.
 func (f *filling) groups() [][]Want {
 	if !f.stack {
-		return slices.Collect(slices.Chunk(f.missing, 1))
+		return slices.Collect(slices.Chunk(f.missing, f.size()))
 	}
 	var kinds [][]Want // by features
 	for _, w := range f.missing {
@@ -247,7 +255,7 @@ func (f *filling) groups() [][]Want {
 	}
 	var groups [][]Want
 	for _, kind := range kinds {
-		groups = slices.AppendSeq(groups, slices.Chunk(kind, f.batch))
+		groups = slices.AppendSeq(groups, slices.Chunk(kind, f.size()))
 	}
 	return groups
 }
@@ -315,7 +323,7 @@ type encoded struct {
 
 // group sends views through the encoder as one. The features are write's to drop.
 func (f *filling) group(s *tensor.Scope, wants []Want) ([]encoded, error) {
-	out, err := f.encode(s, f.m, wants)
+	out, err := f.encode(s, f.m, wants, f.size())
 	if err != nil {
 		return nil, err
 	}

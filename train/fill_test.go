@@ -43,7 +43,7 @@ func TestFillHalvesTheBatch(t *testing.T) {
 			defer locks.Close()
 			done := 0
 			f := &filling{c: cache, m: m, locks: locks, stack: true, batch: c.batch, done: func() { done++ }}
-			f.encode = func(s *tensor.Scope, _ *model.Model, wants []Want) ([]map[string]*tensor.Tensor, error) {
+			f.encode = func(s *tensor.Scope, _ *model.Model, wants []Want, _ int) ([]map[string]*tensor.Tensor, error) {
 				passes = append(passes, len(wants))
 				if len(wants) > c.room {
 					s.Fail(fmt.Errorf("conv2d: %w: CUDA out of memory", tensor.ErrMemory))
@@ -184,15 +184,38 @@ func TestBatchesAreOfOneKind(t *testing.T) {
 	}
 }
 
+// TestFilledUpBatchIsHalved fills the cache with one view on a device that has memory for fewer views than a batch.
+func TestFilledUpBatchIsHalved(t *testing.T) {
+	m := tiny(t, tensortest.CPU(t))
+	c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float16}
+	locks, err := featurecache.OpenLocks(c.Dir, encodingName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer locks.Close()
+	var sizes []int
+	f := &filling{c: c, m: m, locks: locks, stack: true, batch: 8, done: func() {}}
+	f.missing = []Want{{View: Whole(m, picture(1)), Features: []string{model.Embedding}}}
+	f.encode = func(s *tensor.Scope, _ *model.Model, wants []Want, full int) ([]map[string]*tensor.Tensor, error) {
+		if sizes = append(sizes, full); full > 2 {
+			s.Fail(fmt.Errorf("conv2d: %w: CUDA out of memory", tensor.ErrMemory))
+		}
+		return []map[string]*tensor.Tensor{{model.Embedding: s.ToDType(s.Full(1, 1, 2, 2), tensor.Float16)}}, nil
+	}
+	if err := f.flush(context.Background()); err != nil || !slices.Equal(sizes, []int{8, 4, 2}) {
+		t.Errorf("batches of %v: %v, want 8, 4 and 2", sizes, err)
+	}
+}
+
 // TestBatchIsFilledUp encodes a view alone and in a batch that is filled up.
 func TestBatchIsFilledUp(t *testing.T) {
 	m := lite(t, tensortest.CPU(t))
 	want := Want{View: Whole(m, picture(1)), Features: []string{model.Embedding}}
 	var got [2][]float32
-	for i, full := range []int{0, 3} {
-		c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float32, full: full}
+	for i, full := range []int{1, 3} {
+		c := &EmbeddingCache{Dir: t.TempDir(), DType: tensor.Float32}
 		if err := m.Device().Run(func(s *tensor.Scope) error {
-			out, err := c.encode(s, m, []Want{want})
+			out, err := c.encode(s, m, []Want{want}, full)
 			if err != nil {
 				return err
 			}

@@ -95,7 +95,7 @@ type fit struct {
 	distances map[*data.Sample][]float32 // to the target's boundary, where the loss asks for it
 
 	kept map[keptView]example // what a GPU holds of the views
-	room int64                // bytes that it may still take for them
+	room room                 // for them
 }
 
 // Fit trains the decoder from the features in the cache. It goes on from the newest checkpoint in the

@@ -130,18 +130,9 @@ func (e example) tensors() []*tensor.Tensor {
 
 // keep has a GPU hold a view that was read, as long as there is room: a training comes back to each of its few views again and again.
 func (f *fit) keep(s *tensor.Scope, key keptView, e example) {
-	var size int64
-	for _, t := range e.tensors() {
-		size += tensor.Numel(t.Shape()) * t.DType().Size()
+	if f.room.keep(s, e.tensors()...) {
+		f.kept[key] = e
 	}
-	if size > f.room {
-		return
-	}
-	for _, t := range e.tensors() {
-		s.Keep(t)
-	}
-	f.room -= size
-	f.kept[key] = e
 }
 
 // joined is Cat over the first dimension of what each of the examples has, nil where they have none.

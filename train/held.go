@@ -6,16 +6,35 @@ import "samtune/internal/tensor"
 type held struct {
 	dev     *tensor.Device
 	tensors map[string]*tensor.Tensor // by file, in the cache's element type
-	room    int64                     // bytes that it may still take
+	room    room
 }
 
-// roomOn is how many bytes of a GPU's memory may be held from now on for a purpose: a quarter of what is free. On a CPU it is 0.
-func roomOn(s *tensor.Scope) int64 {
+// room is how many bytes of tensors may still be held for a purpose.
+type room int64
+
+// roomOn is the room on a GPU for one purpose, a quarter of what is free. On a CPU it is 0.
+func roomOn(s *tensor.Scope) room {
 	g, err := s.GPU()
 	if err != nil {
 		return 0
 	}
-	return g.Free / 4
+	return room(g.Free / 4)
+}
+
+// keep takes tensors out of their scope, where there is room for all of them, and says whether.
+func (r *room) keep(s *tensor.Scope, tensors ...*tensor.Tensor) bool {
+	var size room
+	for _, t := range tensors {
+		size += room(tensor.Numel(t.Shape()) * t.DType().Size())
+	}
+	if size > *r {
+		return false
+	}
+	*r -= size
+	for _, t := range tensors {
+		s.Keep(t)
+	}
+	return true
 }
 
 // hold has a GPU hold the content of a file, as long as there is room. t is the scope's, and contiguous as one that is read.
@@ -28,12 +47,9 @@ func (c *EmbeddingCache) hold(s *tensor.Scope, path string, t *tensor.Tensor) {
 	if c.held == nil {
 		c.held = &held{dev: s.Device(), tensors: map[string]*tensor.Tensor{}, room: roomOn(s)}
 	}
-	size := tensor.Numel(t.Shape()) * t.DType().Size()
-	if c.held.tensors[path] != nil || size > c.held.room {
-		return
+	if c.held.tensors[path] == nil && c.held.room.keep(s, t) {
+		c.held.tensors[path] = t
 	}
-	c.held.room -= size
-	c.held.tensors[path] = s.Keep(t)
 }
 
 // holding returns what a GPU holds of a file, nil where that is nothing.

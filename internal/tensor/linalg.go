@@ -1,8 +1,6 @@
 package tensor
 
-import (
-	lib "github.com/sugarme/gotch/libtch"
-)
+import lib "github.com/sugarme/gotch/libtch"
 
 // Cholesky returns the lower triangle L of a symmetric positive definite matrix a = L L^T. A matrix
 // that is not positive definite is an error.

@@ -67,7 +67,7 @@ func (s *Scope) Load(dtype DType, shape []int64, read func(dst []byte) error) *T
 	t := s.fused("load", func(out *unsafe.Pointer) *C.char {
 		return C.samtune_empty(out, (*C.int64_t)(unsafe.Pointer(&shape[0])), C.int(len(shape)), C.int(dtype), C.bool(s.pinned(dtype, shape)))
 	})
-	if err := read(unsafe.Slice((*byte)(dataPointer(t)), Numel(shape)*dtype.Size())); err != nil {
+	if err := read(t.Memory()); err != nil {
 		s.Fail(err)
 	}
 	return s.ToDevice(t)
@@ -83,7 +83,7 @@ func (s *Scope) ToDevice(t *Tensor) *Tensor {
 			return C.samtune_upload(out, unsafe.Pointer(t.c), C.int(s.dev.index))
 		})
 	}
-	return s.made("to device", func(o *lib.Ctensor) { lib.AtgTo(o, t.c, int32(s.dev.index)) })
+	return s.Host(t)
 }
 
 // Host returns t's elements in memory of the host, row-major, for Memory; on a CPU it may be t's own memory.
@@ -93,7 +93,7 @@ func (s *Scope) Host(t *Tensor) *Tensor {
 	})
 }
 
-// Memory is the memory of what Host returned: little-endian, until it is dropped.
+// Memory is the memory of a tensor on the host, as Host returns it: little-endian, until it is dropped.
 func (t *Tensor) Memory() []byte {
 	n := Numel(t.Shape()) * t.DType().Size()
 	if n == 0 {
